@@ -1,0 +1,100 @@
+import { planEndMs, type Plan } from '../task/plan.ts';
+import type { AttackContext, AttackModel } from './attack.ts';
+import { usersAt } from './pacer.ts';
+import type { Slot } from './slot.ts';
+
+/** The number of users is looked at this often: the most by which a ramp is behind. */
+const REVIEW_MS = 10;
+
+/** The closed model: each user sends its next hit when the last one has ended, after its think time. */
+export class ClosedModel implements AttackModel {
+  readonly #context: AttackContext;
+  #plan: Plan;
+  /** Users that load now, each with a slot; and how many the plan wants. */
+  #active = 0;
+  #wanted = 0;
+  #started = 0;
+  #draining = false;
+  /** Users that think, in the order in which they go on (the think time is the same for all). */
+  readonly #thinking: { slot: Slot; untilMs: number }[] = [];
+  #thinkHead = 0;
+
+  constructor(context: AttackContext, plan: Plan) {
+    this.#context = context;
+    this.#plan = plan;
+  }
+
+  get queued(): number {
+    return 0;
+  }
+
+  get users(): number {
+    return this.#active;
+  }
+
+  setPlan(plan: Plan): void {
+    this.#plan = plan;
+  }
+
+  poll(elapsedMs: number): number {
+    if (elapsedMs < 0) return 0;
+    this.#wanted = this.finished(elapsedMs) ? 0 : usersAt(this.#plan, this.#context.assignment.share, elapsedMs);
+    this.#endThinking(elapsedMs);
+    while (this.#active < this.#wanted && !this.#hitsUsedUp()) {
+      const slot = this.#context.pool.take();
+      if (slot === null) break;
+      this.#active++;
+      this.#start(slot, elapsedMs);
+    }
+    return elapsedMs + REVIEW_MS;
+  }
+
+  finished(elapsedMs: number): boolean {
+    return this.#draining || this.#hitsUsedUp() || elapsedMs >= planEndMs(this.#plan);
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#wanted = 0;
+  }
+
+  slotFreed(slot: Slot, elapsedMs: number): void {
+    if (this.#retire(slot, elapsedMs)) return;
+    const { thinkTimeMs } = this.#context;
+    if (thinkTimeMs === 0) this.#start(slot, elapsedMs);
+    else this.#thinking.push({ slot, untilMs: elapsedMs + thinkTimeMs });
+  }
+
+  #hitsUsedUp(): boolean {
+    const { hits } = this.#context.assignment;
+    return hits !== null && this.#started >= hits;
+  }
+
+  /** Lets the slot's user go when the plan wants fewer users, or no more hits. */
+  #retire(slot: Slot, elapsedMs: number): boolean {
+    if (this.#active <= this.#wanted && !this.finished(elapsedMs)) return false;
+    this.#active--;
+    this.#context.pool.giveBack(slot);
+    return true;
+  }
+
+  #endThinking(elapsedMs: number): void {
+    const finished = this.finished(elapsedMs);
+    for (;;) {
+      const first = this.#thinking[this.#thinkHead];
+      if (first === undefined || (first.untilMs > elapsedMs && !finished)) break;
+      this.#thinkHead++;
+      if (!this.#retire(first.slot, elapsedMs)) this.#start(first.slot, elapsedMs);
+    }
+    if (this.#thinkHead > 0) this.#thinking.splice(0, this.#thinkHead);
+    this.#thinkHead = 0;
+  }
+
+  #start(slot: Slot, elapsedMs: number): void {
+    const warm = elapsedMs < this.#context.warmupMs;
+    const now = this.#context.startAtMs + elapsedMs;
+    this.#started++;
+    this.#context.tally.scheduled(0, warm);
+    slot.start(now, now, warm);
+  }
+}

@@ -1,0 +1,177 @@
+import { nowMs } from '../lib/clock.ts';
+import { split } from '../lib/split.ts';
+import type { Assignment } from '../task/assignment.ts';
+import { compilePlan, pausePlan, resumePlan, retunePlan, WHOLE, type Plan, type Share } from '../task/plan.ts';
+import { mergeSamples } from '../task/merge.ts';
+import type { Sample } from '../task/sample.ts';
+import type { PreparedTask, StageSpec } from '../task/spec.ts';
+import { EngineThread } from './engine-thread.ts';
+import type { ToThread } from './messages.ts';
+import { mostUsers } from './pacer.ts';
+
+export interface EngineOptions {
+  /** Engine threads, at least 1; fewer are used when there are fewer users or slots than that. */
+  threads: number;
+  /** Once a second: the merged sample of all threads, `seq` from 1 without a gap. */
+  onSample: (sample: Sample) => void;
+}
+
+export interface EngineEnd {
+  kind: 'completed' | 'drained' | 'aborted';
+  /** Why, as given to `drain` or `abort`; of a completed run: empty. */
+  reason: string;
+}
+
+/** All threads get this long to be ready for their common start. */
+const START_BARRIER_MS = 20;
+/** A changed plan takes effect this much later, at the same instant in all threads. */
+const RETUNE_LEAD_MS = 20;
+
+/** The whole of a task as one assignment. */
+export function wholeAssignment(task: PreparedTask): Assignment {
+  const { load, connections } = task.spec;
+  return {
+    id: task.spec.name,
+    task,
+    plan: compilePlan(load.model, load.stages),
+    share: WHOLE,
+    hits: load.hits,
+    maxInFlight: Math.min(load.maxInFlight, connections.max ?? Infinity),
+    maxQueue: load.maxQueue,
+  };
+}
+
+/**
+ * Divides an assignment over threads: hits and users are dealt out in turn, limits split exactly. Together the parts
+ * do what the whole does, at the same instants.
+ */
+export function splitAssignment(whole: Assignment, parts: number): Assignment[] {
+  const weights = Array.from({ length: parts }, () => 1);
+  const hits = whole.hits === null ? null : split(whole.hits, weights);
+  const maxInFlight = split(whole.maxInFlight, weights);
+  const maxQueue = split(whole.maxQueue, weights);
+  return weights.map((_, k) => ({
+    ...whole,
+    share: dealtShare(whole.share, k, parts),
+    hits: hits === null ? null : hits[k]!,
+    maxInFlight: maxInFlight[k]!,
+    maxQueue: maxQueue[k]!,
+  }));
+}
+
+/** Every `parts`-th hit of the share, from its `k`-th on: g(i·parts + k) with g of `OpenPacer`. */
+function dealtShare(share: Share, k: number, parts: number): Share {
+  return { weight: share.weight, of: share.of * parts, phase: share.phase + k * share.of };
+}
+
+/** Runs one assignment in worker threads. Control only: no hit is sent from the thread that this object lives in. */
+export class Engine {
+  readonly clientName = 'undici';
+  readonly threads: number;
+  readonly #assignment: Assignment;
+  readonly #onSample: (sample: Sample) => void;
+  #threads: EngineThread[] = [];
+  /** As asked for, and as it runs: they differ while paused. */
+  #plan: Plan;
+  #effective: Plan;
+  #paused = false;
+  readonly #started = Promise.withResolvers<void>();
+  #startAtMs = 0;
+  #seq = 0;
+  #nextSecond = 0;
+  #stop: EngineEnd = { kind: 'completed', reason: '' };
+
+  constructor(assignment: Assignment, options: EngineOptions) {
+    this.#assignment = assignment;
+    this.#onSample = options.onSample;
+    this.#plan = this.#effective = assignment.plan;
+    const useful =
+      assignment.plan.model === 'closed' ? mostUsers(assignment.plan, assignment.share) : assignment.maxInFlight;
+    this.threads = Math.max(1, Math.min(options.threads, useful, assignment.maxInFlight));
+  }
+
+  /**
+   * Runs from the start to the last answer; to be called once. Resolves when every hit is accounted for and the
+   * threads are gone. @throws CodedError INTERNAL when a thread failed
+   */
+  async run(): Promise<EngineEnd> {
+    const parts = splitAssignment(this.#assignment, this.threads);
+    this.#threads = parts.map(() => new EngineThread(() => this.#mergeWhatIsThere()));
+    try {
+      await Promise.all(this.#threads.map((thread, k) => thread.prepare(parts[k]!)));
+      this.#startAtMs = nowMs() + START_BARRIER_MS;
+      for (const thread of this.#threads) thread.tell({ type: 'start', startAtMs: this.#startAtMs });
+      this.#started.resolve();
+      if (this.#stop.kind === 'drained') this.#tellAll({ type: 'drain' });
+      if (this.#stop.kind === 'aborted') this.#tellAll({ type: 'abort' });
+      await Promise.all(this.#threads.map((thread) => thread.ended));
+    } finally {
+      this.#started.resolve();
+      await Promise.all(this.#threads.map((thread) => thread.terminate()));
+    }
+    return this.#stop;
+  }
+
+  /** Replaces the rest of the plan; the end time stays. Resolves when all threads have applied it. */
+  async retune(stages: readonly StageSpec[]): Promise<void> {
+    const atMs = await this.#changeAtMs();
+    this.#plan = retunePlan(this.#plan, atMs, stages);
+    await this.#apply(this.#paused ? pausePlan(this.#effective, atMs) : resumePlan(this.#effective, atMs, this.#plan));
+  }
+
+  /** Rate 0 with everything kept; the plan's time goes on. */
+  async pause(): Promise<void> {
+    if (this.#paused) return;
+    this.#paused = true;
+    await this.#apply(pausePlan(this.#effective, await this.#changeAtMs()));
+  }
+
+  /** Goes on with what the plan says for now. */
+  async resume(): Promise<void> {
+    if (!this.#paused) return;
+    this.#paused = false;
+    await this.#apply(resumePlan(this.#effective, await this.#changeAtMs(), this.#plan));
+  }
+
+  /** No new hits; those in flight get the grace period. */
+  drain(reason: string): void {
+    if (this.#stop.kind !== 'completed') return;
+    this.#stop = { kind: 'drained', reason };
+    this.#tellAll({ type: 'drain' });
+  }
+
+  /** Gives up the hits in flight, now. */
+  abort(reason: string): void {
+    if (this.#stop.kind === 'aborted') return;
+    this.#stop = { kind: 'aborted', reason };
+    this.#tellAll({ type: 'abort' });
+  }
+
+  /** The instant at which a change that is asked for now takes effect; waits for the run's start. */
+  async #changeAtMs(): Promise<number> {
+    await this.#started.promise;
+    return Math.max(0, nowMs() - this.#startAtMs + RETUNE_LEAD_MS);
+  }
+
+  async #apply(plan: Plan): Promise<void> {
+    this.#effective = plan;
+    await Promise.all(this.#threads.map((thread) => thread.applyPlan(plan)));
+  }
+
+  #tellAll(message: ToThread): void {
+    for (const thread of this.#threads) thread.tell(message);
+  }
+
+  /** Passes on each second that all threads have told of, or ended before. */
+  #mergeWhatIsThere(): void {
+    for (;;) {
+      const second = this.#nextSecond;
+      if (!this.#threads.every((thread) => thread.hasEnded || thread.samples.has(second))) return;
+      const parts = this.#threads.map((thread) => thread.samples.get(second)).filter((part) => part !== undefined);
+      if (parts.length === 0) return;
+      for (const thread of this.#threads) thread.samples.delete(second);
+      this.#nextSecond++;
+      this.#onSample(mergeSamples(parts, ++this.#seq));
+    }
+  }
+}
