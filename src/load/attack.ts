@@ -135,8 +135,8 @@ export class Attack implements AsyncDisposable {
   #poll(): number {
     const now = nowMs();
     const elapsedMs = now - this.#startAtMs;
-    this.#tally.roll(now);
     const nextMs = this.#model.poll(elapsedMs);
+    this.#tally.roll(now);
     if (!this.#model.finished(elapsedMs)) return this.#startAtMs + nextMs;
     return this.#finish(now);
   }

@@ -93,6 +93,7 @@ export class ClosedModel implements AttackModel {
   #start(slot: Slot, elapsedMs: number): void {
     const warm = elapsedMs < this.#context.warmupMs;
     const now = this.#context.startAtMs + elapsedMs;
+    this.#context.tally.roll(now);
     this.#started++;
     this.#context.tally.scheduled(0, warm);
     slot.start(now, now, warm);

@@ -23,9 +23,11 @@ export class EngineThread {
   constructor(onProgress: () => void) {
     this.#onProgress = onProgress;
     // Sources run as .ts, the published package as .js: the thread's entry has the suffix of this file.
-    this.#worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url));
+    this.#worker = new Worker(
+      new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url),
+    );
     this.#worker.on('message', (message: FromThread) => this.#hear(message));
-    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('error', (error: Error) => this.#fail(error));
     this.#worker.on('exit', (code) => this.#fail(new Error(`it exited with code ${code} before its end`)));
     this.#ended.promise.catch(() => undefined);
     this.#ready.promise.catch(() => undefined);

@@ -89,9 +89,11 @@ export class OpenModel implements AttackModel {
 
   /** A hit's instant has come. */
   #meet(dueMs: number, elapsedMs: number, stalled: boolean): void {
-    const { tally, pool, queueing } = this.#context;
+    const { tally, pool, queueing, startAtMs } = this.#context;
     const latenessMs = elapsedMs - dueMs;
     const warm = this.#isWarm(dueMs);
+    // By the scheduled instant, not by now: a hit that is late over a second's end belongs to the second it was meant for.
+    tally.roll(startAtMs + dueMs);
     tally.scheduled(latenessMs, warm);
     const cause = overdue(latenessMs, stalled);
     if (cause !== null) return tally.dropped(cause, warm);

@@ -132,12 +132,11 @@ export class Tally {
   }
 
   #countFailedCheck(answer: Answer): void {
-    const { labels, statusIndex } = this.#options.verifier;
-    if (statusIndex >= 0 && this.#failedChecks[statusIndex] === true) {
-      this.#recorder.countError('status', `status ${answer.status}, expected ${labels[statusIndex]!}`);
-    } else {
-      this.#recorder.countError('check', `failed: ${labels[this.#failedChecks.indexOf(true)]!}`);
-    }
+    const { verifier } = this.#options;
+    const { statusIndex } = verifier;
+    const byStatus = statusIndex >= 0 && this.#failedChecks[statusIndex] === true;
+    const index = byStatus ? statusIndex : this.#failedChecks.indexOf(true);
+    this.#recorder.countError(byStatus ? 'status' : 'check', verifier.explain(index, answer));
   }
 
   #recordTimes(slot: Slot, passed: boolean, now: number): void {

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import type { Assignment } from '../task/assignment.ts';
 import { Attack } from './attack.ts';
 import type { FromThread, ToThread } from './messages.ts';
+import { rehearse } from './rehearsal.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('thread.ts is the entry of a worker thread');
@@ -24,7 +25,11 @@ function handle(message: ToThread): void {
   switch (message.type) {
     case 'prepare':
       assignment = message.assignment;
-      return tell({ type: 'ready' });
+      // A rehearsal that fails only leaves the code cold.
+      void rehearse(assignment)
+        .catch(() => undefined)
+        .then(() => tell({ type: 'ready' }));
+      return;
     case 'start':
       void run(message.startAtMs).then(() => {
         tell({ type: 'ended' });

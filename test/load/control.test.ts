@@ -1,0 +1,258 @@
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Sample } from '../../src/task/sample.ts';
+import { constant, expectIdentity, runTask, taskFor, type RunResult } from '../support/engine.ts';
+import { eventually } from '../support/eventually.ts';
+
+let server: Server;
+let url: string;
+let count = 0;
+/** Answers wait until this is resolved. */
+let gate: Promise<void> = Promise.resolve();
+
+beforeAll(async () => {
+  server = createServer((_, response) => {
+    count++;
+    void gate.then(() => response.end('ok'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+
+beforeEach(() => {
+  count = 0;
+  gate = Promise.resolve();
+});
+
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+/** Every scheduled hit was answered, but for those that this machine was too busy to send in time. */
+function expectNoneLost({ total: { counts } }: RunResult): void {
+  const { stalled, 'generator-limited': late } = counts.dropped;
+  expect(counts.ok).toBe(counts.scheduled - stalled - late);
+  expect(count).toBe(counts.ok);
+}
+
+const seconds = (samples: readonly Sample[], from: number): number[] =>
+  samples.slice(from).map((sample) => sample.counts.scheduled);
+
+describe('a run', () => {
+  test('of the open model sends rate × duration hits, over any number of threads', async () => {
+    for (const threads of [1, 3]) {
+      count = 0;
+      const result = await runTask(taskFor(url, { load: { stages: [constant(200, 1_500)] } }), { threads });
+      expect(result.end).toEqual({ kind: 'completed', reason: '' });
+      expectIdentity(result);
+      expect(result.total.counts.scheduled).toBe(300);
+      expectNoneLost(result);
+    }
+  });
+
+  test('ends after its hits, over any number of threads', async () => {
+    for (const model of ['open', 'closed'] as const) {
+      count = 0;
+      const load = { model, stages: [constant(model === 'open' ? 1_000 : 7, null)], hits: 101 };
+      const result = await runTask(taskFor(url, { load }), { threads: 2 });
+      expectIdentity(result);
+      expect(result.total.counts.scheduled).toBe(101);
+      expectNoneLost(result);
+    }
+  });
+
+  test('of the closed model has one hit in flight for each user', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const result = await runTask(taskFor(url, { load: { model: 'closed', stages: [constant(9, 1_200)] } }), {
+      threads: 2,
+      control: async (_, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        expect(samples[0]).toMatchObject({ inFlight: 9, users: 9 });
+        expect(count).toBe(9);
+        held.resolve();
+      },
+    });
+    expectIdentity(result);
+    expect(result.total.counts.ok).toBe(count);
+  });
+
+  test('of the closed model has fewer hits when users think', async () => {
+    const load = { model: 'closed' as const, stages: [constant(2, 1_000)], thinkTimeMs: 200 };
+    const result = await runTask(taskFor(url, { load }));
+    expectIdentity(result);
+    expect(count).toBeGreaterThanOrEqual(4);
+    expect(count).toBeLessThanOrEqual(10);
+  });
+
+  test('counts the warm-up apart and keeps it out of the histograms', async () => {
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 2_000)], warmupMs: 1_000 } }));
+    expectIdentity(result);
+    expectNoneLost(result);
+    expect(result.total.counts.scheduled).toBe(200);
+    expect(result.total.warmup.scheduled).toBe(100);
+    expect(result.histogram('responseOk').count).toBe(result.total.counts.ok - result.total.warmup.ok);
+    expect(result.histogram('lateness').count).toBe(100);
+  });
+
+  test('queues hits that find no free connection, and sends them when one is free', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const load = { stages: [constant(100, 1_000)], maxInFlight: 2, onSaturated: 'queue' as const };
+    const result = await runTask(taskFor(url, { load }), {
+      control: async (_, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        expect(samples[0]).toMatchObject({ inFlight: 2, queued: 98 });
+        held.resolve();
+      },
+    });
+    expectIdentity(result);
+    expect(result.total.counts.scheduled).toBe(100);
+    expectNoneLost(result);
+  });
+
+  test('drops hits that find no free connection, naming the target as the cause', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const result = await runTask(taskFor(url, { load: { maxInFlight: 2 } }), {
+      control: async (_, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        held.resolve();
+      },
+    });
+    expectIdentity(result);
+    expect(result.total.counts.started).toBe(2);
+    expect(result.total.counts.dropped['target-limited']).toBeGreaterThan(90);
+  });
+
+  test('drops what does not fit into the queue', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const load = { maxInFlight: 1, onSaturated: 'queue' as const, maxQueue: 10 };
+    const result = await runTask(taskFor(url, { load }), {
+      control: async (_, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        held.resolve();
+      },
+    });
+    expectIdentity(result);
+    expect(result.total.counts.started).toBe(11);
+  });
+});
+
+describe('a running engine', () => {
+  test('retunes to another rate and keeps its end time', async () => {
+    const result = await runTask(taskFor(url, { load: { stages: [constant(50, 4_000)] } }), {
+      threads: 2,
+      control: async (engine, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        await engine.retune([constant(200, null)]);
+      },
+    });
+    expectIdentity(result);
+    for (const scheduled of seconds(result.samples, 2).slice(0, 2))
+      expect(Math.abs(scheduled - 200)).toBeLessThanOrEqual(5);
+    expect(result.samples).toHaveLength(5);
+    expect(result.total.counts.ok).toBe(count);
+  });
+
+  test('pauses with everything kept, and resumes', async () => {
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 5_000)] } }), {
+      control: async (engine, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        await engine.pause();
+        await eventually(() => expect(samples.length).toBeGreaterThan(2));
+        await engine.resume();
+      },
+    });
+    expectIdentity(result);
+    const perSecond = seconds(result.samples, 0);
+    expect(perSecond[2]).toBe(0);
+    expect(Math.abs(perSecond[4]! - 100)).toBeLessThanOrEqual(5);
+    expect(result.total.traffic.connectionsOpened).toBeLessThan(100);
+    expect(result.end.kind).toBe('completed');
+  });
+
+  test('drains: nothing new is sent, and what is in flight is waited for', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 60_000)] } }), {
+      control: async (engine, samples) => {
+        await eventually(() => expect(count).toBeGreaterThan(10));
+        engine.drain('enough');
+        await eventually(() => expect(samples.length).toBeGreaterThan(1));
+        held.resolve();
+      },
+    });
+    expect(result.end).toEqual({ kind: 'drained', reason: 'enough' });
+    expectIdentity(result);
+    expect(result.samples[1]!.counts.scheduled).toBe(0);
+    expect(result.total.counts.ok).toBe(count);
+  });
+
+  test('cancels what is queued when it drains', async () => {
+    const held = Promise.withResolvers<void>();
+    gate = held.promise;
+    const load = { stages: [constant(100, 60_000)], maxInFlight: 3, onSaturated: 'queue' as const };
+    const result = await runTask(taskFor(url, { load }), {
+      control: async (engine, samples) => {
+        await eventually(() => expect(samples.length).toBeGreaterThan(0));
+        engine.drain('enough');
+        held.resolve();
+      },
+    });
+    expectIdentity(result);
+    expect(result.total.counts.ok).toBe(3);
+    expect(result.total.counts.cancelled).toBeGreaterThanOrEqual(97);
+  });
+
+  test('aborts what is in flight when the grace period is over', async () => {
+    gate = new Promise(() => undefined);
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 500)], graceMs: 200 } }));
+    expectIdentity(result);
+    expect(result.end.kind).toBe('completed');
+    expect(result.total.counts).toMatchObject({ written: 50, aborted: 50 });
+    expect(count).toBe(50);
+  });
+
+  test('aborts at once when told to, after a drain too', async () => {
+    gate = new Promise(() => undefined);
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 60_000)], graceMs: 60_000 } }), {
+      threads: 2,
+      control: async (engine) => {
+        await eventually(() => expect(count).toBeGreaterThan(10));
+        engine.drain('first');
+        engine.abort('second');
+        await Promise.resolve();
+      },
+    });
+    expect(result.end).toEqual({ kind: 'aborted', reason: 'second' });
+    expectIdentity(result);
+    expect(result.total.counts.aborted).toBeGreaterThan(10);
+  });
+
+  test('can be stopped before it has started', async () => {
+    const result = await runTask(taskFor(url, { load: { stages: [constant(100, 60_000)] } }), {
+      control: async (engine) => {
+        engine.drain('changed my mind');
+        await Promise.resolve();
+      },
+    });
+    expect(result.end.kind).toBe('drained');
+    expectIdentity(result);
+  });
+
+  test('times out hits by phase and goes on', async () => {
+    gate = new Promise(() => undefined);
+    const result = await runTask(
+      taskFor(url, { load: { stages: [constant(50, 1_000)] }, timeouts: { responseMs: 100 } }),
+    );
+    expectIdentity(result);
+    expect(result.total.errors['response-timeout']).toMatchObject({ count: 50 });
+    expect(result.total.counts.failed).toBe(50);
+  });
+});
