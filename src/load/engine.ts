@@ -8,6 +8,8 @@ import type { PreparedTask, StageSpec } from '../task/spec.ts';
 import { EngineThread } from './engine-thread.ts';
 import type { ToThread } from './messages.ts';
 import { mostUsers } from './pacer.ts';
+import { createUndiciClient } from './undici.ts';
+import { compileChecks } from './verify.ts';
 
 export interface EngineOptions {
   /** Engine threads, at least 1; fewer are used when there are fewer users or slots than that. */
@@ -66,7 +68,8 @@ function dealtShare(share: Share, k: number, parts: number): Share {
 
 /** Runs one assignment in worker threads. Control only: no hit is sent from the thread that this object lives in. */
 export class Engine {
-  readonly clientName = 'undici';
+  /** Names the protocol client that the threads use. */
+  readonly clientName: string;
   readonly threads: number;
   readonly #assignment: Assignment;
   readonly #onSample: (sample: Sample) => void;
@@ -81,7 +84,10 @@ export class Engine {
   #nextSecond = 0;
   #stop: EngineEnd = { kind: 'completed', reason: '' };
 
+  /** @throws CodedError INVALID_INPUT when the task's request, checks or certificates cannot be used */
   constructor(assignment: Assignment, options: EngineOptions) {
+    compileChecks(assignment.task.spec);
+    this.clientName = createUndiciClient(assignment.task, { keepBody: false, maxBodyBytes: 0 }).name;
     this.#assignment = assignment;
     this.#onSample = options.onSample;
     this.#plan = this.#effective = assignment.plan;
