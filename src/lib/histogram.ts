@@ -3,8 +3,8 @@
  * lower edge wide and its middle is within 0.1 % of every value in it. Merging adds counts and is exact.
  *
  * The bucket of a value is read straight off its IEEE 754 form: the exponent and the top 9 bits of the mantissa.
- * Range: 0.125 µs to 2^33 µs (2.4 hours); what is below counts as 0, what is above as the last bucket.
- * `min`, `max` and `sum` are kept exactly, in nanoseconds.
+ * Range: 0.125 µs to 2^33 µs (2.4 hours); what is below is all one bucket, what is above is in the last one.
+ * `min`, `max` and `sum` are kept in nanoseconds, exactly up to 2^53 (a sum of 104 days), then as a double has it.
  */
 const SUB_BITS = 9;
 const SHIFT = 20 - SUB_BITS;
@@ -14,6 +14,8 @@ const BIAS = 1023;
 const FIRST = (BIAS + MIN_EXPONENT) << SUB_BITS;
 const BUCKETS = ((MAX_EXPONENT - MIN_EXPONENT) << SUB_BITS) + 1;
 const LOWEST_US = 2 ** MIN_EXPONENT;
+/** The largest value that is told apart from larger ones: 104 days. */
+const MAX_US = Number.MAX_SAFE_INTEGER / 1e3;
 const FORMAT_VERSION = 1;
 
 const float = new Float64Array(1);
@@ -60,9 +62,9 @@ export class Histogram {
     return this.#count === 0 ? 0 : this.#sumNs / 1e3 / this.#count;
   }
 
-  /** Records a value (µs, fractions welcome; negative counts as 0) `times` times. */
+  /** Records a value (µs, fractions welcome; negative and NaN count as 0, at most MAX_US) `times` (≥ 1) times. */
   record(valueUs: number, times = 1): void {
-    const ns = valueUs > 0 ? Math.round(valueUs * 1e3) : 0;
+    const ns = valueUs > 0 ? Math.round(Math.min(valueUs, MAX_US) * 1e3) : 0;
     const value = ns / 1e3;
     const index = bucketOf(value);
     this.#counts[index]! += times;
@@ -114,7 +116,7 @@ export class Histogram {
     return Math.sqrt(squares / this.#count);
   }
 
-  /** Number of values in buckets that end at or below the given value (µs). */
+  /** Number of values that do not exceed the given one (µs), to the width of its bucket: all in there are counted. */
   countAtMost(valueUs: number): number {
     let seen = 0;
     const last = Math.min(bucketOf(valueUs), this.#high);
@@ -162,29 +164,19 @@ export class Histogram {
     return writer.bytes();
   }
 
-  /** Adds what `encode` wrote. @throws RangeError when the bytes are not such a form */
+  /** Adds what `encode` wrote. @throws RangeError when the bytes are not such a form; then nothing was added */
   mergeEncoded(bytes: Uint8Array): void {
-    const reader = new VarintReader(bytes);
-    const version = reader.read();
-    if (version !== FORMAT_VERSION) throw new RangeError(`histogram: expected format 1, found ${version}`);
-    const used = reader.read();
-    const sumNs = reader.read();
-    const minUs = reader.read() / 1e3;
-    const maxUs = reader.read() / 1e3;
-    let index = 0;
-    for (let entry = 0; entry < used; entry++) {
-      index += reader.read();
-      if (index >= BUCKETS) throw new RangeError(`histogram: bucket ${index} is out of range`);
-      const n = reader.read();
-      this.#counts[index]! += n;
-      this.#count += n;
-      if (index < this.#low) this.#low = index;
-      if (index > this.#high) this.#high = index;
-    }
+    const { used, sumNs, minNs, maxNs } = parse(bytes);
     if (used === 0) return;
+    for (let entry = 0; entry < used; entry++) {
+      this.#counts[parsedIndexes[entry]!]! += parsedCounts[entry]!;
+      this.#count += parsedCounts[entry]!;
+    }
+    this.#low = Math.min(this.#low, parsedIndexes[0]!);
+    this.#high = Math.max(this.#high, parsedIndexes[used - 1]!);
     this.#sumNs += sumNs;
-    this.#minUs = Math.min(this.#minUs, minUs);
-    this.#maxUs = Math.max(this.#maxUs, maxUs);
+    this.#minUs = Math.min(this.#minUs, minNs / 1e3);
+    this.#maxUs = Math.max(this.#maxUs, maxNs / 1e3);
   }
 
   static decode(bytes: Uint8Array): Histogram {
@@ -194,18 +186,60 @@ export class Histogram {
   }
 }
 
-/** The nearest rank (1-based) of a percentile among `count` values. */
+/**
+ * The nearest rank (1-based) of a percentile among `count` values: the smallest rank that is at least `percent` % of
+ * `count`. Percents have at most six decimals. In integers, because 0.999 * 1000 is a little above 999 in a double.
+ */
 export function rankOf(percent: number, count: number): number {
-  // The tiny term keeps 99.9 % of 1000 at rank 999: 0.999 * 1000 is a little above 999 in floating point.
-  return Math.min(count, Math.max(1, Math.ceil((percent / 100) * count - 1e-9 * count)));
+  const WHOLE = 100_000_000n;
+  const part = BigInt(Math.round(percent * 1e6)) * BigInt(count);
+  return Math.min(count, Math.max(1, Number((part + WHOLE - 1n) / WHOLE)));
 }
+
+/** The entries that `parse` found last, in the order of the buckets; kept, since a master merges thousands a second. */
+const parsedIndexes = new Uint16Array(BUCKETS);
+const parsedCounts = new Float64Array(BUCKETS);
+
+function parse(bytes: Uint8Array): { used: number; sumNs: number; minNs: number; maxNs: number } {
+  const reader = new VarintReader(bytes);
+  const version = reader.read();
+  if (version !== FORMAT_VERSION) throw malformed(`expected format ${FORMAT_VERSION}, found ${version}`);
+  const used = reader.read();
+  const sumNs = reader.read();
+  const minNs = reader.read();
+  const maxNs = reader.read();
+  let index = 0;
+  for (let entry = 0; entry < used; entry++) {
+    const step = reader.read();
+    if (step === 0 && entry > 0) throw malformed(`bucket ${index} comes twice`);
+    index += step;
+    if (index >= BUCKETS) throw malformed(`expected a bucket below ${BUCKETS}, found ${index}`);
+    const n = reader.read();
+    if (n === 0) throw malformed(`bucket ${index} is empty`);
+    parsedIndexes[entry] = index;
+    parsedCounts[entry] = n;
+  }
+  if (!reader.done) throw malformed('bytes are left over');
+  const first = used === 0 ? 0 : parsedIndexes[0]!;
+  if (bucketOf(minNs / 1e3) !== first || bucketOf(maxNs / 1e3) !== index || minNs > maxNs) {
+    throw malformed('minimum and maximum do not fit the buckets');
+  }
+  return { used, sumNs, minNs, maxNs };
+}
+
+function malformed(found: string): RangeError {
+  return new RangeError(`histogram: ${found}`);
+}
+
+/** Enough for 2^112, and so for the sum of 2^53 values of 2^53 ns. */
+const MAX_VARINT_BYTES = 16;
 
 class VarintWriter {
   #bytes = new Uint8Array(256);
   #length = 0;
 
   write(value: number): void {
-    if (this.#length + 10 > this.#bytes.length) {
+    if (this.#length + MAX_VARINT_BYTES > this.#bytes.length) {
       const grown = new Uint8Array(this.#bytes.length * 2);
       grown.set(this.#bytes);
       this.#bytes = grown;
@@ -231,12 +265,18 @@ class VarintReader {
     this.#bytes = bytes;
   }
 
+  get done(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
   read(): number {
     let value = 0;
     let scale = 1;
     for (;;) {
       const byte = this.#bytes[this.#at++];
-      if (byte === undefined || scale > 2 ** 56) throw new RangeError('histogram: truncated or malformed bytes');
+      if (byte === undefined) throw malformed('the bytes end too early');
+      if (scale > 2 ** (7 * (MAX_VARINT_BYTES - 1)))
+        throw malformed(`a number has more than ${MAX_VARINT_BYTES} bytes`);
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
       scale *= 0x80;
