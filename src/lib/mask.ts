@@ -21,10 +21,11 @@ export function maskHeaderValue(name: string, value: string): string {
 
 /**
  * The URL with `***` for its user and password, and for the values of query parameters with a secret name; the rest
- * is left as written. In what is not a URL, all before the last `@` counts as user and password.
+ * is left as written. In what is not an http: or ws: URL, all before the last `@` counts as user and password.
  */
 export function maskUrl(url: string): string {
-  const user = URL.canParse(url) ? /^([a-z][a-z0-9+.-]*:[/\\]*)[^/\\?#]*@/i : /^(\s*[a-z][a-z0-9+.-]*:\/\/)?[^]*@/i;
+  const isUrl = /^(https?|wss?):/i.test(url) && URL.canParse(url);
+  const user = isUrl ? /^([a-z][a-z0-9+.-]*:[/\\]*)[^/\\?#]*@/i : /^(\s*[a-z][a-z0-9+.-]*:\/\/)?[^]*@/i;
   return url
     .replace(user, (_, scheme: string | undefined) => `${scheme ?? ''}${MASK}@`)
     .replace(SECRET_QUERY, `$1${MASK}`);

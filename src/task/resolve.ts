@@ -1,0 +1,72 @@
+import { DEFAULTS, defaultMethod, defaultName } from './defaults.ts';
+import type { Report, TaskFields } from './read-input.ts';
+import { resolveLoad } from './resolve-load.ts';
+import type { ConnectionsSpec, LoadSpec, RequestSpec, TaskSpec, TlsSpec } from './spec.ts';
+
+/**
+ * Puts in the defaults and applies the rules that span several keys. The task is only to be used when there is no
+ * problem, here or in the fields.
+ */
+export function resolveTask(fields: TaskFields, report: Report): TaskSpec {
+  const request = resolveRequest(fields.request, report);
+  const load = resolveLoad(fields.load, report);
+  const { name, checks = [], slos = [] } = fields.plain.values;
+  const { connect, response, total } = fields.timeouts.values;
+  const { follow, max } = fields.redirects.values;
+  return {
+    name: name ?? (request.url === '' ? '' : defaultName(request.url)),
+    request,
+    load,
+    connections: resolveConnections(fields.connections, load, report),
+    timeouts: {
+      connectMs: connect ?? DEFAULTS.connectMs,
+      responseMs: response ?? DEFAULTS.responseMs,
+      totalMs: total ?? DEFAULTS.totalMs,
+    },
+    redirects: { follow: follow ?? DEFAULTS.followRedirects, max: max ?? DEFAULTS.maxRedirects },
+    tls: resolveTls(fields.tls, report),
+    checks,
+    slos,
+  };
+}
+
+function resolveRequest({ values, given }: TaskFields['request'], report: Report): RequestSpec {
+  const { url = '', headers = [], body = null, method = defaultMethod(given.has('body')) } = values;
+  const names = headers.map((header) => header.name.toLowerCase());
+  if (names.filter((name) => name === 'host').length > 1) {
+    report(['request', 'headers'], 'expected at most one Host header, found several');
+  }
+  if (url !== '' && names.includes('authorization')) {
+    const { username, password } = new URL(url);
+    if (username !== '' || password !== '') {
+      report(['request', 'headers'], 'expected one source of Authorization, found a header and a user in the URL');
+    }
+  }
+  return { method, url, headers, body };
+}
+
+/** @param load the resolved load; of use only when its own fields were right */
+function resolveConnections({ values }: TaskFields['connections'], load: LoadSpec, report: Report): ConnectionsSpec {
+  const max = values.max ?? null;
+  if (max !== null && load.model === 'closed' && load.stages.length > 0 && max < load.maxInFlight) {
+    report(
+      ['connections', 'max'],
+      `expected at least the ${load.maxInFlight} users, each has a connection of its own; found ${max}`,
+    );
+  }
+  return { max, reuse: values.reuse ?? DEFAULTS.reuseConnections };
+}
+
+function resolveTls({ values, given }: TaskFields['tls'], report: Report): TlsSpec {
+  if (given.has('key') && !given.has('cert')) report(['tls', 'key'], 'expected a cert with the key, found none');
+  if (given.has('cert') && !given.has('key')) {
+    report(['tls', 'cert'], 'expected a key with the cert, found none; when one file has both, name it twice');
+  }
+  return {
+    verify: values.verify ?? DEFAULTS.verifyTls,
+    caFile: values.ca ?? null,
+    certFile: values.cert ?? null,
+    keyFile: values.key ?? null,
+    serverName: values.serverName ?? null,
+  };
+}
