@@ -1,0 +1,30 @@
+/**
+ * The library: what `import { … } from 'gostress'` gives. The command line is built on the same parts.
+ *
+ * In short: `parseTask` or `parseTaskFile` → `prepareTask` → `wholeAssignment` → `new Engine(…)`, whose samples a
+ * `ReportBuilder` adds up to a `Report`.
+ */
+export { CodedError, type ErrorCode } from '../lib/errors.ts';
+export { Histogram } from '../lib/histogram.ts';
+export type { Assignment } from '../task/assignment.ts';
+export { importCurl, type CurlImport } from '../task/curl/index.ts';
+export { parseTaskFile } from '../task/file.ts';
+export { formatTask, maskTask } from '../task/format.ts';
+export type { Plan, Segment, Share } from '../task/plan.ts';
+export { prepareTask } from '../task/prepare.ts';
+export type { Counts, DropCause, EngineHealth, ErrorClass, HistogramName, Sample, Traffic } from '../task/sample.ts';
+export { parseTask, taskJsonSchema, type TaskInput } from '../task/schema.ts';
+export type { CheckSpec, LoadSpec, PreparedTask, RequestSpec, StageSpec, TaskSpec } from '../task/spec.ts';
+export { Engine, wholeAssignment, type EngineEnd, type EngineOptions } from '../load/engine.ts';
+export { startTarget, type Target, type TargetOptions } from '../load/target/server.ts';
+export {
+  formatJson,
+  formatReport,
+  ReportBuilder,
+  reportJsonSchema,
+  type Report,
+  type RunEnd,
+  type RunInfo,
+  type TextOptions,
+  type Verdict,
+} from '../report/index.ts';
