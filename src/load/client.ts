@@ -33,7 +33,10 @@ export interface ClientConnection {
   abort(errorClass: ErrorClass | 'aborted', message: string): void;
 }
 
-/** Hears the events of one connection, in this order: connected? written? headersReceived? (answered | failed). */
+/**
+ * Hears the events of one exchange, in this order: connected? written? (connected? redirected)* headersReceived?
+ * (answered | failed).
+ */
 export interface ExchangeListener {
   /** A new connection was made for this exchange. Milliseconds; 0 for a phase that did not take place. */
   connected(dnsMs: number, connectMs: number, tlsMs: number): void;

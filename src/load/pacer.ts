@@ -74,4 +74,3 @@ export function mostUsers(plan: Plan, share: Share): number {
   const peak = Math.max(...plan.segments.map((segment) => Math.max(segment.from, segment.to)));
   return Math.max(0, Math.ceil((peak * share.weight - share.phase) / share.of - 1e-9));
 }
-

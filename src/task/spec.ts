@@ -30,7 +30,8 @@ export interface HeaderSpec {
   value: string;
 }
 
-export type BodySpec = { kind: 'text'; text: string } | { kind: 'base64'; base64: string } | { kind: 'file'; path: string };
+export type BodySpec =
+  { kind: 'text'; text: string } | { kind: 'base64'; base64: string } | { kind: 'file'; path: string };
 
 /** How load is asked for. Open: `target` is hits per second. Closed: `target` is users, one connection each. */
 export type LoadModel = 'open' | 'closed';

@@ -86,11 +86,15 @@ describe('the open pacer', () => {
 
   test('instants never go back and stay within the plan', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.1, max: 5_000, noNaN: true }), fc.double({ min: 0, max: 5_000, noNaN: true }), (a, b) => {
-        const all = instants(compilePlan('open', [constant(a, 700), ramp(b, 900), constant(a, 300)]));
-        for (let i = 1; i < all.length; i++) expect(all[i]!).toBeGreaterThanOrEqual(all[i - 1]!);
-        expect(all.at(-1) ?? 0).toBeLessThanOrEqual(1_900);
-      }),
+      fc.property(
+        fc.double({ min: 0.1, max: 5_000, noNaN: true }),
+        fc.double({ min: 0, max: 5_000, noNaN: true }),
+        (a, b) => {
+          const all = instants(compilePlan('open', [constant(a, 700), ramp(b, 900), constant(a, 300)]));
+          for (let i = 1; i < all.length; i++) expect(all[i]!).toBeGreaterThanOrEqual(all[i - 1]!);
+          expect(all.at(-1) ?? 0).toBeLessThanOrEqual(1_900);
+        },
+      ),
     );
   });
 
@@ -143,7 +147,13 @@ describe('the closed pacer', () => {
 });
 
 describe('splitting an assignment over threads', () => {
-  const task = { spec: { name: 't', connections: { max: 11 }, load: { model: 'open', stages: [constant(10, null)], hits: 1001, maxInFlight: 10_000, maxQueue: 7 } } } as unknown as PreparedTask;
+  const task = {
+    spec: {
+      name: 't',
+      connections: { max: 11 },
+      load: { model: 'open', stages: [constant(10, null)], hits: 1001, maxInFlight: 10_000, maxQueue: 7 },
+    },
+  } as unknown as PreparedTask;
 
   test('keeps every sum', () => {
     const parts = splitAssignment(wholeAssignment(task), 3);
