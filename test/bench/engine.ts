@@ -1,0 +1,295 @@
+/**
+ * The load engine beside the load generators people use: `npm run bench:engine`. What is measured and how to read it is in
+ * the README of this folder.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startTargetProcess } from '../support/target-process.ts';
+import { AFTER_MS, measure, WARMUP_MS, type Window } from './lib/measure.ts';
+import { Nginx } from './lib/nginx.ts';
+import { parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
+import { ENGINE, findPeers, type Job, type Peer } from './lib/peers.ts';
+import { chooseCores, descriptors, killAll, pin, type Command } from './lib/proc.ts';
+import { cell, markdownTable, median } from './lib/table.ts';
+
+/** Descriptors beside those of the connections. */
+const SPARE_DESCRIPTORS = 200;
+
+interface Row {
+  peer: string;
+  /** What all rounds have in common: connections, or rate. */
+  load: number;
+  rounds: Record<string, number>[];
+  /** Medians of the rounds, name by name; empty when no round succeeded. */
+  median: Record<string, number>;
+  notes: string[];
+}
+
+const options = readOptions();
+const cores = chooseCores();
+const folder = mkdtempSync(join(tmpdir(), 'gostress-bench-'));
+const { found, missing } = findPeers(options.engine);
+const peers = found.filter(({ name }) => options.peers === null || options.peers.includes(name));
+const say = (text: string): void =>
+  void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
+
+for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
+  process.once(signal, () => process.exit(code));
+}
+process.once('exit', () => {
+  killAll();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const machine = {
+  cpu: cpus()[0]?.model ?? '?',
+  availableCores: availableParallelism(),
+  kernel: release(),
+  node: process.version,
+  pinned: cores,
+};
+const versions = { nginx: Nginx.version(), ...Object.fromEntries(peers.map(({ name, version }) => [name, version])) };
+say(`${machine.cpu}, ${machine.availableCores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
+say(
+  cores === null
+    ? 'NOT pinned (no second core, or no taskset): target and generator disturb each other; do not trust the numbers'
+    : `target pinned to core ${cores.target}, generator to core ${cores.generator}`,
+);
+for (const [name, version] of Object.entries(versions)) say(`  ${name}: ${version}`);
+if (missing.length > 0) say(`not on PATH: ${missing.join(', ')}`);
+
+const results: Record<string, Row[]> = {};
+for (const part of options.parts) {
+  say('');
+  results[part] = await { closed: closedPart, open: openPart, memory: memoryPart }[part]();
+}
+const disturbed = median(
+  Object.values(results).flatMap((rows) => rows.flatMap((row) => row.median['foreignCores'] ?? [])),
+);
+say(
+  `Other processes used ${cell(disturbed, 2)} cores (median)${disturbed > 0.1 ? ': the numbers are DISTURBED' : ''}.`,
+);
+const json = JSON.stringify({ at: new Date().toISOString(), machine, versions, missing, options, results }, null, 2);
+if (options.jsonFile === null) process.stdout.write(`${json}\n`);
+else writeFileSync(options.jsonFile, `${json}\n`);
+
+/** Requests per second and per CPU-second against nginx, which counts them. */
+async function closedPart(): Promise<Row[]> {
+  const { connections, rounds } = options;
+  const nginx = await Nginx.start(pin(cores?.target), connections);
+  try {
+    const rows = await interleave(peers, connections, rounds, async (peer) => {
+      const window = await againstNginx(peer, nginx, connections);
+      return { numbers: perSecondOf(window), window };
+    });
+    const ofWrk = (row: Row): number =>
+      row.median['perCpuSecond']! / (find(rows, 'wrk')?.median['perCpuSecond'] ?? NaN);
+    say(
+      `Closed model, ${connections} connections, HTTP/1.1 keep-alive, nginx \`return 200\`; medians of ${rounds} rounds:\n`,
+    );
+    say(
+      markdownTable(
+        ['generator', 'requests/s', 'per CPU-second', 'of wrk', 'cores', 'notes'],
+        byMedian(rows, 'perCpuSecond').map((row) => [
+          ...[row.peer, cell(row.median['perSecond']), cell(row.median['perCpuSecond']), cell(ofWrk(row), 2)],
+          ...[cell(row.median['cores'], 2), row.notes.join('; ')],
+        ]),
+      ),
+    );
+    const ours = find(rows, ENGINE)?.median['perCpuSecond'];
+    const bare = find(rows, 'undici-bare')?.median['perCpuSecond'];
+    if (ours !== undefined && bare !== undefined) {
+      say(`\n${ENGINE} reaches ${cell(ours / bare, 2)} of the bare undici loop (goal: at least 0.8).`);
+    }
+    return rows;
+  } finally {
+    await nginx.stop();
+  }
+}
+
+/** Pacing, judged by the arrivals at our target. */
+async function openPart(): Promise<Row[]> {
+  const { connections, rounds, seconds } = options;
+  const rows: Row[] = [];
+  await using target = await startTargetProcess({}, pin(cores?.target));
+  for (const rate of options.rates) {
+    const open = peers.filter((peer) => peer.open !== undefined);
+    const ofRate = await interleave(open, rate, rounds, async (peer) => {
+      await target.reset();
+      const job = { ...jobFor(`${target.url}/`, connections), rate };
+      const judge = {
+        pid: target.pid,
+        count: async () => (await target.stats()).received,
+        countsInWindow: false,
+      };
+      const window = await measure(pinned(peer.open!(job)), seconds * 1e3, judge);
+      const { pacing } = await target.stats(rate);
+      if (pacing === null) throw new Error('fewer than two requests arrived');
+      const numbers = {
+        achieved: pacing.meanRatePerSecond,
+        strayP50Ms: pacing.strayMs.p50,
+        strayP99Ms: pacing.strayMs.p99,
+        worstSecondPercent: pacing.worstSecond?.deviationPercent ?? NaN,
+        ...(peer.name === ENGINE ? ownLateness(window.stdout) : {}),
+      };
+      return { numbers, window };
+    });
+    rows.push(...ofRate);
+    say(
+      `Open model, ${rate}/s over ${connections} connections; arrivals at the target; medians of ${rounds} rounds:\n`,
+    );
+    say(openTable(byMedian(ofRate, 'strayP99Ms').reverse()));
+    say('');
+  }
+  return rows;
+}
+
+function openTable(rows: readonly Row[]): string {
+  const lateness = ['latenessP50Ms', 'latenessP99Ms', 'latenessP999Ms'];
+  return markdownTable(
+    [
+      'generator',
+      'achieved/s',
+      'stray p50 ms',
+      'p99 ms',
+      'worst second %',
+      'cores',
+      'own lateness p50 / p99 / p99.9 ms',
+      'notes',
+    ],
+    rows.map(({ peer, median: of, notes }) => [
+      ...[peer, cell(of['achieved'], 1), cell(of['strayP50Ms'], 3), cell(of['strayP99Ms'], 3)],
+      ...[cell(of['worstSecondPercent'], 2), cell(of['cores'], 2)],
+      lateness.every((name) => of[name] === undefined) ? '–' : lateness.map((name) => cell(of[name], 3)).join(' / '),
+      notes.join('; '),
+    ]),
+  );
+}
+
+/** The lateness in our report: the instrument about itself, beside what the target saw. */
+function ownLateness(stdout: string): Record<string, number> {
+  const report = JSON.parse(stdout) as { lateness: { percentilesMs: Record<string, number> } | null };
+  const of = report.lateness?.percentilesMs ?? {};
+  return {
+    latenessP50Ms: of['p50'] ?? NaN,
+    latenessP99Ms: of['p99'] ?? NaN,
+    latenessP999Ms: of['p99.9'] ?? NaN,
+  };
+}
+
+/** Peak resident memory with many connections, each in use (closed model against nginx). */
+async function memoryPart(): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const connections of options.memoryConnections) {
+    const wrapper = descriptors(connections + SPARE_DESCRIPTORS);
+    if (wrapper === null) {
+      say(`Memory with ${connections} connections: not measured, this system does not allow so many open files.`);
+      continue;
+    }
+    const nginx = await Nginx.start([...pin(cores?.target), ...wrapper], connections);
+    try {
+      const ofCount = await interleave(peers, connections, 1, async (peer) => {
+        let open = 0;
+        const watch = setInterval(() => {
+          nginx.status().then(
+            (status) => (open = Math.max(open, status.connections)),
+            () => undefined,
+          );
+        }, 500);
+        try {
+          const window = await againstNginx(peer, nginx, connections, wrapper);
+          const numbers = { peakMegabytes: window.peakBytes / 1e6, open, ...perSecondOf(window) };
+          return { numbers, window };
+        } finally {
+          clearInterval(watch);
+        }
+      });
+      rows.push(...ofCount);
+      say(`Peak resident memory with ${connections} connections (closed model, nginx; one round):\n`);
+      say(
+        markdownTable(
+          ['generator', 'peak MB', 'connections seen', 'requests/s', 'notes'],
+          byMedian(ofCount, 'peakMegabytes')
+            .reverse()
+            .map(({ peer, median: of, notes }) => [
+              ...[peer, cell(of['peakMegabytes'], 1), cell(of['open']), cell(of['perSecond']), notes.join('; ')],
+            ]),
+        ),
+      );
+      say('');
+    } finally {
+      await nginx.stop();
+    }
+  }
+  return rows;
+}
+
+async function againstNginx(
+  peer: Peer,
+  nginx: Nginx,
+  connections: number,
+  wrapper: readonly string[] = [],
+): Promise<Window> {
+  const judge = { pid: nginx.pid, count: async () => (await nginx.status()).requests, countsInWindow: true };
+  return measure(pinned(peer.closed(jobFor(nginx.url, connections)), wrapper), options.seconds * 1e3, judge);
+}
+
+function jobFor(url: string, connections: number): Job {
+  return { url, connections, seconds: Math.ceil(options.seconds + (WARMUP_MS + AFTER_MS) / 1e3), folder };
+}
+
+function pinned(command: Command, wrapper: readonly string[] = []): Command {
+  return { ...command, argv: [...pin(cores?.generator), ...wrapper, ...command.argv] };
+}
+
+function perSecondOf(window: Window): { perSecond: number; perCpuSecond: number } {
+  return { perSecond: window.requestsPerSecond, perCpuSecond: window.requestsPerCpuSecond };
+}
+
+/** Every generator once per round, so that what changes on the machine meets all of them. */
+async function interleave(
+  who: readonly Peer[],
+  load: number,
+  rounds: number,
+  run: (peer: Peer) => Promise<{ numbers: Record<string, number>; window: Window }>,
+): Promise<Row[]> {
+  const rows = who.map(({ name }): Row => ({ peer: name, load, rounds: [], median: {}, notes: [] }));
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, peer] of who.entries()) {
+      const row = rows[index]!;
+      process.stderr.write(`  round ${round} of ${rounds}, load ${load}: ${peer.name}\n`);
+      try {
+        const { numbers, window } = await run(peer);
+        const { note, cores, foreignCores } = window;
+        row.rounds.push({ ...numbers, cores, foreignCores });
+        if (note !== null && !row.notes.includes(note)) row.notes.push(note);
+      } catch (error) {
+        row.notes.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+  for (const row of rows) {
+    for (const name of Object.keys(row.rounds[0] ?? {})) row.median[name] = median(row.rounds.map((of) => of[name]!));
+  }
+  return rows;
+}
+
+function find(rows: readonly Row[], peer: string): Row | undefined {
+  return rows.find((row) => row.peer === peer);
+}
+
+/** Largest first, those without it last. */
+function byMedian(rows: readonly Row[], name: string): Row[] {
+  const of = (row: Row): number => row.median[name] ?? -Infinity;
+  return [...rows].sort((a, b) => of(b) - of(a));
+}
+
+function readOptions(): BenchOptions {
+  try {
+    return parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    process.exit(2);
+  }
+}

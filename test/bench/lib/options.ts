@@ -1,0 +1,76 @@
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+
+export const PARTS = ['closed', 'open', 'memory'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface BenchOptions {
+  rounds: number;
+  /** Length of each measured window. */
+  seconds: number;
+  connections: number;
+  rates: number[];
+  memoryConnections: number[];
+  parts: Part[];
+  /** Names of the generators; null: all that are found. */
+  peers: string[] | null;
+  /** The command that is our engine, before `run`. */
+  engine: string[];
+  /** null: the JSON goes to stdout, the tables to stderr. */
+  jsonFile: string | null;
+}
+
+export const USAGE = `usage: node test/bench/engine.ts [options]
+  --rounds N         interleaved rounds, of which the medians are told (3)
+  --seconds N        length of each measured window (5)
+  --connections N    of the closed and the open part (50)
+  --rates A,B        per second, of the open part (100,1000,10000)
+  --memory A,B       connections of the memory part (1000,10000)
+  --parts A,B        of ${PARTS.join(', ')} (all)
+  --peers A,B        only these generators (all that are found)
+  --engine COMMAND   our engine, before "run" (node src/cli/bin.ts)
+  --json FILE        JSON into a file and tables to stdout; without it JSON to stdout and tables to stderr
+`;
+
+const ENGINE = fileURLToPath(new URL('../../../src/cli/bin.ts', import.meta.url));
+
+/** @throws Error with one sentence when an option is wrong */
+export function parseOptions(argv: readonly string[]): BenchOptions {
+  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      rounds: text('3'),
+      seconds: text('5'),
+      connections: text('50'),
+      rates: text('100,1000,10000'),
+      memory: text('1000,10000'),
+      parts: text(PARTS.join(',')),
+      peers: { type: 'string' },
+      engine: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const parts = values.parts.split(',').map((name) => {
+    const part = PARTS.find((known) => known === name);
+    if (part === undefined) throw new Error(`--parts: expected some of ${PARTS.join(', ')}, found "${name}"`);
+    return part;
+  });
+  return {
+    rounds: whole('--rounds', values.rounds, 20),
+    seconds: whole('--seconds', values.seconds, 60),
+    connections: whole('--connections', values.connections, 10_000),
+    rates: values.rates.split(',').map((rate) => whole('--rates', rate, 100_000)),
+    memoryConnections: values.memory.split(',').map((count) => whole('--memory', count, 20_000)),
+    parts,
+    peers: values.peers?.split(',') ?? null,
+    engine: values.engine?.split(' ') ?? [process.execPath, ENGINE],
+    jsonFile: values.json ?? null,
+  };
+}
+
+function whole(name: string, text: string, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new Error(`${name}: expected a whole number from 1 to ${most}, found "${text}"`);
+}
