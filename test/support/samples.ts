@@ -48,7 +48,7 @@ export function sampleOf(part: SamplePart): Sample {
 /** Encoded histogram of `[valueUs, times]` pairs. */
 export function histogramOf(...values: readonly (readonly [valueUs: number, times: number])[]): Uint8Array {
   const histogram = new Histogram();
-  for (const [valueUs, times] of values) histogram.record(valueUs, times);
+  for (const [valueUs, times] of values) if (times > 0) histogram.record(valueUs, times);
   return histogram.encode();
 }
 

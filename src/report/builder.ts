@@ -1,0 +1,265 @@
+import { Histogram } from '../lib/histogram.ts';
+import { maskText } from '../lib/mask.ts';
+import { maskTask, taskSecrets } from '../task/format.ts';
+import { compilePlan, planEndMs } from '../task/plan.ts';
+import type { Counts, Sample } from '../task/sample.ts';
+import { parseSlo } from '../task/slo.ts';
+import type { TaskSpec } from '../task/spec.ts';
+import { accountFor, droppedOf, unansweredOf } from './accounting.ts';
+import { dropHints } from './drops.ts';
+import { RunningVerdict } from './evidence.ts';
+import { summarize, summarizeAll, type AllScheduled } from './latency.ts';
+import { describeLoad } from './plan-text.ts';
+import { RateWindow } from './rate-window.ts';
+import { SCHEMA_VERSION } from './schema.ts';
+import type { Headline, Report } from './schema.ts';
+import { rowOf, Series } from './series.ts';
+import { judgeSlo } from './slos.ts';
+import { Totals, union } from './totals.ts';
+import type { Verdict } from './verdict.ts';
+
+/** What is known when a run starts. */
+export interface RunInfo {
+  /** May hold secrets: the report masks them. */
+  task: TaskSpec;
+  /** Of GoStress. */
+  version: string;
+  startedAt: Date;
+  /** Name of the protocol client. */
+  client: string;
+  /** Engine threads. */
+  threads: number;
+  nodeVersion: string;
+}
+
+/** What is known when it has ended. */
+export interface RunEnd {
+  endedAt: Date;
+  stop: { kind: 'completed' | 'drained' | 'aborted'; reason: string };
+}
+
+/**
+ * Sums the samples of a run and makes its report. Memory is bounded, however long the run is: totals, and at most
+ * MAX_ROWS rows over time.
+ */
+export class ReportBuilder {
+  readonly #info: RunInfo;
+  readonly #totals = new Totals();
+  readonly #verdict: RunningVerdict;
+  readonly #rates: RateWindow;
+  readonly #series = new Series();
+  readonly #response = new Histogram();
+  readonly #service = new Histogram();
+
+  constructor(info: RunInfo) {
+    const { load } = info.task;
+    this.#info = info;
+    this.#verdict = new RunningVerdict(load.model, load.warmupMs);
+    this.#rates = new RateWindow(load.warmupMs, planEndMs(compilePlan(load.model, load.stages)));
+  }
+
+  /**
+   * Adds the next sample of the whole run, in the order of their `seq`, each once.
+   *
+   * @param nodeCpu busy part of the whole node in this second, 0 to 1; null: not known
+   * @throws RangeError when a histogram of the sample is malformed
+   */
+  add(sample: Sample, nodeCpu: number | null = null): void {
+    this.#totals.add(sample, nodeCpu);
+    this.#verdict.add(sample, nodeCpu);
+    this.#rates.add(sample);
+    const { responseOk, responseFailed, serviceOk, serviceFailed } = sample.histograms;
+    refill(this.#response, responseOk, responseFailed);
+    refill(this.#service, serviceOk, serviceFailed);
+    this.#series.add(rowOf(sample, nodeCpu, this.#response, this.#service));
+  }
+
+  /** The verdict on what there is so far, for a live view. */
+  runningVerdict(): Verdict {
+    return this.#verdict.current();
+  }
+
+  /** The report on all samples added. To be called when the run has ended: only then does the accounting identity hold. */
+  build(end: RunEnd): Report {
+    const { task, version } = this.#info;
+    const totals = this.#totals;
+    const measured = totals.measured();
+    const headline = this.#headline(measured, end);
+    const response = this.#allScheduled(measured);
+    const accounting = accountFor(totals.counts);
+    const service = union(totals.histograms.serviceOk, totals.histograms.serviceFailed);
+    const { scheduled, ok } = measured;
+    const evidence = {
+      scheduled,
+      ok,
+      dropped: droppedOf(measured),
+      okPerSecond: headline.okPerSecond,
+      response,
+      service,
+    };
+    return {
+      schemaVersion: SCHEMA_VERSION,
+      createdBy: { name: 'gostress', version },
+      task: maskTask(task),
+      plan: { model: task.load.model, text: describeLoad(task.load) },
+      run: this.#run(end),
+      headline,
+      counts: structuredClone(totals.counts),
+      warmup: structuredClone(totals.warmup),
+      accounting,
+      latencies: this.#latencies(response),
+      lateness: summarize(totals.histograms.lateness),
+      phases: this.#phases(),
+      statusCodes: { ...totals.statusCodes },
+      errors: this.#maskedErrors(),
+      checks: structuredClone(totals.checks),
+      traffic: this.#traffic(),
+      drops: this.#drops(measured, service),
+      health: this.#health(),
+      slos: task.slos.map((text) => judgeSlo(parseSlo(text), evidence)),
+      verdict: this.#verdict.final(accounting.holds),
+      series: { rowSeconds: this.#series.rowSeconds, rows: [...this.#series.rows] },
+    };
+  }
+
+  #run({ endedAt, stop }: RunEnd): Report['run'] {
+    const { task, startedAt, client, threads, nodeVersion } = this.#info;
+    const { durationMs } = this.#totals;
+    return {
+      startedAt: startedAt.toISOString(),
+      endedAt: endedAt.toISOString(),
+      durationMs,
+      warmupMs: Math.min(task.load.warmupMs, durationMs),
+      stop: { ...stop },
+      client,
+      threads,
+      nodeVersion,
+    };
+  }
+
+  #headline(measured: Counts, { stop }: RunEnd): Headline {
+    const { load } = this.#info.task;
+    const isOpen = load.model === 'open';
+    const { durationMs, counts, targetMax } = this.#totals;
+    const measuredMs = Math.max(0, durationMs - load.warmupMs);
+    const hitsUsedUp = load.hits !== null && counts.scheduled >= load.hits;
+    const rates = this.#rates.rates(stop.kind === 'completed' && !hitsUsedUp);
+    return {
+      scheduled: measured.scheduled,
+      answered: measured.answered,
+      answeredShare: ratio(measured.answered, measured.scheduled),
+      okShare: ratio(measured.ok, measured.scheduled),
+      askedPerSecond: isOpen ? rates.askedPerSecond : null,
+      startedPerSecond: rates.startedPerSecond,
+      answeredPerSecond: ratio(measured.answered, measuredMs / 1000),
+      okPerSecond: ratio(measured.ok, measuredMs / 1000),
+      measuredMs,
+      usersMax: isOpen ? null : Math.ceil(targetMax),
+    };
+  }
+
+  /** In the closed model there is no schedule: a hit's response time is its service time. */
+  #allScheduled(measured: Counts): AllScheduled {
+    const { responseOk, responseFailed, serviceOk, serviceFailed } = this.#totals.histograms;
+    const isOpen = this.#info.task.load.model === 'open';
+    const { timeouts } = this.#info.task;
+    const { errors } = this.#totals;
+    const timeoutsMs = [];
+    if (errors['total-timeout'] !== undefined) timeoutsMs.push(timeouts.totalMs);
+    if (errors['response-timeout'] !== undefined) timeoutsMs.push(timeouts.responseMs);
+    return {
+      answered: isOpen ? union(responseOk, responseFailed) : union(serviceOk, serviceFailed),
+      unanswered: unansweredOf(measured),
+      timeoutsMs,
+    };
+  }
+
+  #latencies(all: AllScheduled): Report['latencies'] {
+    const { responseOk, responseFailed, serviceOk, serviceFailed } = this.#totals.histograms;
+    return {
+      hasSchedule: this.#info.task.load.model === 'open',
+      allScheduled: summarizeAll(all),
+      responseOk: summarize(responseOk),
+      responseFailed: summarize(responseFailed),
+      serviceOk: summarize(serviceOk),
+      serviceFailed: summarize(serviceFailed),
+    };
+  }
+
+  #phases(): Report['phases'] {
+    const { dns, connect, tls, firstByte } = this.#totals.histograms;
+    return { dns: summarize(dns), connect: summarize(connect), tls: summarize(tls), firstByte: summarize(firstByte) };
+  }
+
+  /** The engine masks what it knows to be secret; this is the last door. */
+  #maskedErrors(): Report['errors'] {
+    const secrets = taskSecrets(this.#info.task);
+    const entries = Object.entries(this.#totals.errors).map(([errorClass, { count, examples }]) => {
+      return [errorClass, { count, examples: examples.map((text) => maskText(text, secrets)) }] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #traffic(): Report['traffic'] {
+    const { traffic, durationMs, connectionsMax } = this.#totals;
+    return {
+      ...traffic,
+      bytesInPerSecond: ratio(traffic.bytesIn, durationMs / 1000),
+      bytesOutPerSecond: ratio(traffic.bytesOut, durationMs / 1000),
+      connectionsMax,
+    };
+  }
+
+  #drops(measured: Counts, service: Histogram): Report['drops'] {
+    const { load, connections } = this.#info.task;
+    const max = connections.max ?? Infinity;
+    const count = droppedOf(measured);
+    const hints = dropHints({
+      scheduled: measured.scheduled,
+      dropped: measured.dropped,
+      slots: Math.min(max, load.maxInFlight),
+      slotsLimitedBy: max <= load.maxInFlight ? 'connections' : 'max-in-flight',
+      holdMs: this.#holdMs(service),
+      slowestMs: service.maxUs / 1000,
+      askedPerSecond: this.#totals.askedWhenSaturated,
+      queue: load.onSaturated === 'queue' ? load.maxQueue : null,
+    });
+    return { count, share: ratio(count, measured.scheduled), hints };
+  }
+
+  /** Mean time that a hit held its slot, those that timed out included; null when these are the most. */
+  #holdMs(service: Histogram): number | null {
+    const { errors } = this.#totals;
+    const { timeouts } = this.#info.task;
+    const total = errors['total-timeout']?.count ?? 0;
+    const response = errors['response-timeout']?.count ?? 0;
+    if (total + response >= service.count) return null;
+    const answeredMs = (service.meanUs / 1000) * service.count;
+    return (
+      (answeredMs + total * timeouts.totalMs + response * timeouts.responseMs) / (service.count + total + response)
+    );
+  }
+
+  #health(): Report['health'] {
+    const { health, counts, nodeCpuMax } = this.#totals;
+    return {
+      cpuSeconds: health.cpuSeconds,
+      startedPerCpuSecond: health.cpuSeconds > 0 ? counts.started / health.cpuSeconds : null,
+      utilisationMax: health.utilisation,
+      loopDelayP99MaxMs: health.loopDelayP99Ms,
+      loopDelayMaxMs: health.loopDelayMaxMs,
+      gcMaxMs: health.gcMaxMs,
+      gcTotalMs: health.gcTotalMs,
+      nodeCpuMax,
+    };
+  }
+}
+
+function refill(histogram: Histogram, ...parts: readonly (Uint8Array | undefined)[]): void {
+  histogram.reset();
+  for (const part of parts) if (part !== undefined) histogram.mergeEncoded(part);
+}
+
+function ratio(part: number, whole: number): number {
+  return whole > 0 ? part / whole : 0;
+}

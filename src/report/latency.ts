@@ -1,0 +1,58 @@
+import { rankOf, type Histogram } from '../lib/histogram.ts';
+import { PERCENTILES } from './schema.ts';
+import type { AllScheduledSummary, BoundedMs, LatencySummary, PercentileName } from './schema.ts';
+
+/** Summary of a histogram; null when it is empty. */
+export function summarize(histogram: Histogram): LatencySummary | null {
+  if (histogram.count === 0) return null;
+  return {
+    count: histogram.count,
+    minMs: histogram.minUs / 1000,
+    meanMs: histogram.meanUs / 1000,
+    stddevMs: histogram.stddevUs / 1000,
+    maxMs: histogram.maxUs / 1000,
+    percentilesMs: percentiles((percent) => histogram.percentile(percent) / 1000),
+  };
+}
+
+/** Response times over all hits: those that were answered, and those that were not and count as infinite. */
+export interface AllScheduled {
+  answered: Histogram;
+  unanswered: number;
+  /** Timeouts that hits ran into, ms: such a hit took at least that long. */
+  timeoutsMs: readonly number[];
+}
+
+export function summarizeAll(all: AllScheduled): AllScheduledSummary | null {
+  const { answered, unanswered } = all;
+  const count = answered.count + unanswered;
+  if (count === 0) return null;
+  const complete = unanswered === 0;
+  return {
+    count,
+    answered: answered.count,
+    unanswered,
+    minMs: answered.count === 0 ? null : answered.minUs / 1000,
+    meanMs: complete ? answered.meanUs / 1000 : null,
+    stddevMs: complete ? answered.stddevUs / 1000 : null,
+    maxMs: complete ? answered.maxUs / 1000 : { atLeastMs: leastOfUnansweredMs(all) },
+    percentilesMs: percentiles((percent) => percentileOfAll(all, percent)),
+  };
+}
+
+/** Nearest-rank percentile over answered and unanswered hits; there must be one. */
+export function percentileOfAll(all: AllScheduled, percent: number): BoundedMs {
+  const rank = rankOf(percent, all.answered.count + all.unanswered);
+  if (rank > all.answered.count) return { atLeastMs: leastOfUnansweredMs(all) };
+  return all.answered.valueAtRank(rank) / 1000;
+}
+
+/** What can be said of a hit without an answer: the slowest answer was faster, and a timeout was waited for. */
+export function leastOfUnansweredMs({ answered, timeoutsMs }: AllScheduled): number {
+  return Math.max(answered.maxUs / 1000, ...timeoutsMs);
+}
+
+function percentiles<T>(valueAt: (percent: number) => T): Record<PercentileName, T> {
+  const entries = PERCENTILES.map((name) => [name, valueAt(Number(name.slice(1)))] as const);
+  return Object.fromEntries(entries) as Record<PercentileName, T>;
+}

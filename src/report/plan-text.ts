@@ -1,0 +1,28 @@
+import { formatDuration } from '../lib/duration.ts';
+import { formatCount, formatRate } from '../lib/format.ts';
+import type { LoadSpec, StageSpec } from '../task/spec.ts';
+
+/** Stages told one by one; of more than that the last ones are only counted. */
+const MAX_STAGES_TOLD = 4;
+
+/** The load in words: `1 000/s for 10s`, `ramp to 50 users in 30s, then 50 users for 1m, until 10 000 hits`. */
+export function describeLoad(load: LoadSpec): string {
+  const told = load.stages.slice(0, MAX_STAGES_TOLD).map((stage) => describeStage(load, stage));
+  const more = load.stages.length - told.length;
+  if (more > 0) told.push(`${more} more stages`);
+  const hits = load.hits === null ? '' : `, until ${plural(load.hits, 'hit')}`;
+  const warmup = load.warmupMs === 0 ? '' : `, the first ${formatDuration(load.warmupMs)} warm-up`;
+  return `${told.join(', then ')}${hits}${warmup}`;
+}
+
+function describeStage({ model }: LoadSpec, { durationMs, target, shape }: StageSpec): string {
+  const load = model === 'open' ? formatRate(target) : plural(target, 'user');
+  if (durationMs === null) return load;
+  return shape === 'ramp'
+    ? `ramp to ${load} in ${formatDuration(durationMs)}`
+    : `${load} for ${formatDuration(durationMs)}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
