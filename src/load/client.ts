@@ -55,5 +55,9 @@ export interface Answer {
   status: number;
   /** Length of the body as transferred, without chunk framing, before content decoding. */
   bodyBytes: number;
+  /**
+   * null: not kept, or not decodable (a broken coding, or a coded body that is longer than the limit, coded or decoded).
+   * Valid until the connection's next `send`.
+   */
   body: Uint8Array | null;
 }

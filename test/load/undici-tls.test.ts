@@ -1,0 +1,179 @@
+import { once } from 'node:events';
+import { createServer, type ServerOptions } from 'node:https';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { describe, expect, test } from 'vitest';
+import { createUndiciClient } from '../../src/load/undici.ts';
+import { makeCertificates } from '../support/certificates.ts';
+import { probeFor, taskFor, type TaskChanges } from '../support/exchange.ts';
+import { okResponse, startRawServer } from '../support/raw-server.ts';
+
+const certificates = makeCertificates();
+
+interface TlsServer extends AsyncDisposable {
+  port: number;
+  /** SNI of each request, and the common name of the client's certificate. */
+  seen: { serverName: string | false | null; client: string | undefined }[];
+}
+
+async function startTlsServer(options: ServerOptions = certificates.server): Promise<TlsServer> {
+  const seen: TlsServer['seen'] = [];
+  const server = createServer(options, (request, response) => {
+    const { socket } = request;
+    if (!(socket instanceof TLSSocket)) throw new Error('expected a TLS socket');
+    const client = (socket.getPeerCertificate() as { subject?: { CN: string } }).subject?.CN;
+    seen.push({ serverName: socket.servername, client });
+    response.end('secret');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    seen,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const trusting = (changes: TaskChanges = {}): TaskChanges => ({
+  ...changes,
+  pem: { ca: certificates.ca, ...changes.pem },
+});
+
+describe('TLS', () => {
+  test('a certificate of the given CA is accepted, and the phases of the connection are told', async () => {
+    await using server = await startTlsServer();
+    await using probe = probeFor(taskFor(`https://localhost:${server.port}/`, trusting()));
+    const first = await probe.exchange();
+    expect(first).toMatchObject({ kind: 'answered', body: 'secret' });
+    expect(first.events).toEqual(['connected', 'written', 'head 200', 'answered']);
+    expect((await probe.exchange()).events).not.toContain('connected');
+    const [phases] = probe.phases;
+    expect(phases!.dnsMs).toBeGreaterThan(0);
+    expect(phases!.connectMs).toBeGreaterThan(0);
+    expect(phases!.tlsMs).toBeGreaterThan(0);
+    expect(server.seen[0]!.serverName).toBe('localhost');
+  });
+
+  test('bytes are those of HTTP, without TLS', async () => {
+    const response = okResponse('x'.repeat(1000));
+    await using server = await startTlsServer();
+    await using probe = probeFor(taskFor(`https://127.0.0.1:${server.port}/`, trusting()));
+    await probe.exchange();
+    const { bytesOut, bytesIn } = probe.client.traffic();
+    expect(bytesOut).toBe(`GET / HTTP/1.1\r\nhost: 127.0.0.1:${server.port}\r\nconnection: keep-alive\r\n\r\n`.length);
+    expect(bytesIn).toBeLessThan(response.length);
+    await probe.client.close();
+    expect(probe.client.traffic()).toEqual({ bytesOut, bytesIn, connectionsOpened: 1, connections: 0 });
+  });
+
+  test('a certificate of an unknown CA fails as tls, before anything is written', async () => {
+    await using server = await startTlsServer();
+    await using probe = probeFor(taskFor(`https://localhost:${server.port}/`));
+    const outcome = await probe.exchange();
+    expect(outcome).toMatchObject({ kind: 'tls', events: ['failed'] });
+    expect(outcome.message).toContain('certificate');
+    expect((await probe.exchange()).kind).toBe('tls');
+    expect(server.seen).toEqual([]);
+  });
+
+  test('without verification any certificate is good', async () => {
+    await using server = await startTlsServer(certificates.named);
+    await using probe = probeFor(taskFor(`https://localhost:${server.port}/`, { tls: { verify: false } }));
+    expect(await probe.exchange()).toMatchObject({ kind: 'answered', body: 'secret' });
+  });
+
+  test("a certificate for another host fails as tls, each time, and not for the task's own server name", async () => {
+    await using server = await startTlsServer(certificates.named);
+    const url = `https://127.0.0.1:${server.port}/`;
+    await using wrong = probeFor(taskFor(url, trusting()));
+    expect(await wrong.exchange()).toMatchObject({
+      kind: 'tls',
+      message: expect.stringContaining('altnames') as string,
+    });
+    expect(await wrong.exchange()).toMatchObject({ kind: 'tls', events: ['failed'] });
+    await using right = probeFor(taskFor(url, trusting({ tls: { serverName: 'shop.example' } })));
+    expect(await right.exchange()).toMatchObject({ kind: 'answered' });
+    expect(server.seen).toEqual([{ serverName: 'shop.example', client: undefined }]);
+  });
+
+  test('an address is verified against the addresses of the certificate, without SNI', async () => {
+    await using server = await startTlsServer();
+    await using probe = probeFor(taskFor(`https://127.0.0.1:${server.port}/`, trusting()));
+    expect(await probe.exchange()).toMatchObject({ kind: 'answered' });
+    expect(server.seen[0]!.serverName).toBe(false);
+  });
+
+  test("the Host header does not change SNI, nor the connection's reuse", async () => {
+    await using server = await startTlsServer();
+    const request = { headers: [{ name: 'Host', value: 'shop.example' }] };
+    await using probe = probeFor(taskFor(`https://localhost:${server.port}/`, trusting({ request })));
+    for (let i = 0; i < 3; i++) expect(await probe.exchange()).toMatchObject({ kind: 'answered' });
+    expect(server.seen.map((s) => s.serverName)).toEqual(['localhost', 'localhost', 'localhost']);
+    expect(probe.counts.connected).toBe(1);
+  });
+
+  test.each([
+    ['TLSv1.2', 'tls'],
+    // The handshake is over for the client when this server has seen that it has no certificate; it just hangs up.
+    ['TLSv1.3', 'closed'],
+  ] as const)('a server that wants a client certificate (%s) and gets none: %s', async (maxVersion, errorClass) => {
+    const options = {
+      ...certificates.server,
+      ca: certificates.ca,
+      requestCert: true,
+      rejectUnauthorized: true,
+      maxVersion,
+    };
+    await using server = await startTlsServer(options);
+    const url = `https://localhost:${server.port}/`;
+    await using without = probeFor(taskFor(url, trusting()));
+    expect((await without.exchange()).kind).toBe(errorClass);
+    await using withClient = probeFor(taskFor(url, trusting({ pem: certificates.client })));
+    expect(await withClient.exchange()).toMatchObject({ kind: 'answered' });
+    expect(server.seen).toEqual([{ serverName: 'localhost', client: 'client' }]);
+  });
+
+  test('a server that does not speak TLS', async () => {
+    await using server = await startRawServer({
+      onRequest: () => undefined,
+      onConnection: (socket) => void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    });
+    await using probe = probeFor(taskFor(`https://127.0.0.1:${server.port}/`, trusting()));
+    const outcome = await probe.exchange();
+    expect(outcome).toMatchObject({ kind: 'tls', events: ['failed'] });
+    expect(outcome.message).toBe('wrong version number');
+  });
+
+  test.each([
+    ['closes', 'tls'],
+    ['resets', 'reset'],
+  ])('a server that %s in the handshake: %s', async (how, errorClass) => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => (how === 'closes' ? socket.end() : socket.resetAndDestroy()));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await using probe = probeFor(taskFor(`https://127.0.0.1:${(server.address() as AddressInfo).port}/`));
+    expect(await probe.exchange()).toMatchObject({ kind: errorClass, events: ['failed'] });
+    server.close();
+  });
+
+  test('a handshake that never ends is a connect timeout that names it', async () => {
+    await using server = await startRawServer({ onRequest: () => undefined });
+    const task = taskFor(`https://127.0.0.1:${server.port}/`, trusting({ timeouts: { connectMs: 100 } }));
+    await using probe = probeFor(task);
+    const outcome = await probe.exchange();
+    expect(outcome).toMatchObject({ kind: 'connect-timeout', events: ['failed'] });
+    expect(outcome.message).toBe('no connection within 100 ms: it was still in the TLS handshake');
+  });
+
+  test('certificates that cannot be read are refused before any load, without showing them', () => {
+    const task = taskFor('https://127.0.0.1:9/', { pem: { cert: 'canary', key: 'canary' } });
+    const create = () => createUndiciClient(task, { keepBody: false, maxBodyBytes: 0 });
+    expect(create).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+    expect(create).not.toThrow('canary');
+  });
+});
