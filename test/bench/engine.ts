@@ -178,6 +178,14 @@ function ownLateness(stdout: string): Record<string, number> {
   };
 }
 
+/** The verdict of our report with its reasons, unless it is VALID; our exit code says the same. */
+function ownVerdict(stdout: string): string | null {
+  const { verdict } = JSON.parse(stdout) as { verdict: { verdict: string; reasons: { code: string }[] } };
+  return verdict.verdict === 'VALID'
+    ? null
+    : `${verdict.verdict}: ${verdict.reasons.map(({ code }) => code).join(', ')}`;
+}
+
 /** Peak resident memory with many connections, each in use (closed model against nginx). */
 async function memoryPart(): Promise<Row[]> {
   const rows: Row[] = [];
@@ -261,7 +269,8 @@ async function interleave(
       process.stderr.write(`  round ${round} of ${rounds}, load ${load}: ${peer.name}\n`);
       try {
         const { numbers, window } = await run(peer);
-        const { note, cores, foreignCores } = window;
+        const { cores, foreignCores, stdout } = window;
+        const note = (peer.name === ENGINE ? ownVerdict(stdout) : null) ?? window.note;
         row.rounds.push({ ...numbers, cores, foreignCores });
         if (note !== null && !row.notes.includes(note)) row.notes.push(note);
       } catch (error) {
