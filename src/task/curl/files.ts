@@ -1,0 +1,52 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { errorMessage } from '../../lib/errors.ts';
+import { show } from '../../lib/show.ts';
+import { LIMITS } from '../defaults.ts';
+import { invalid } from '../fields.ts';
+import { readable, type ByteText } from './bytes.ts';
+
+/** Reads the files that a command names; together at most 64 MiB, a body's limit. */
+export class CommandFiles {
+  readonly #baseDir: string;
+  #leftBytes: number = LIMITS.bodyBytes;
+
+  /** @param baseDir where relative paths begin */
+  constructor(baseDir: string) {
+    this.#baseDir = baseDir;
+  }
+
+  /** The absolute path. @throws CodedError INVALID_INPUT */
+  resolve(file: ByteText): string {
+    const name = readable(file);
+    if (name === '') throw invalid('expected the path of a file, found nothing');
+    return path.resolve(this.#baseDir, name);
+  }
+
+  /** @throws CodedError INVALID_INPUT when it cannot be read, is no regular file, or is too large */
+  read(file: ByteText): Buffer {
+    if (file === '-') throw invalid('expected the path of a file, found "-": the standard input is not read');
+    const shown = show(readable(file));
+    // A slash at the end, which asks for a folder, would be lost.
+    const absolute = this.resolve(file) + (file.endsWith('/') ? '/' : '');
+    let handle: number | undefined;
+    try {
+      // Not to wait for a writer when it is a pipe.
+      handle = openSync(absolute, constants.O_RDONLY | constants.O_NONBLOCK);
+      const stat = fstatSync(handle);
+      if (!stat.isFile()) throw invalid(`cannot read ${shown}: it is not a regular file`);
+      if (stat.size > this.#leftBytes) {
+        throw invalid(`cannot read ${shown}: expected at most ${LIMITS.bodyBytes} bytes in all files together`);
+      }
+      this.#leftBytes -= stat.size;
+      return readFileSync(handle);
+    } catch (error) {
+      const isMissing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+      if (isMissing) throw invalid(`cannot read ${shown}: no such file`);
+      if (error instanceof Error && 'syscall' in error) throw invalid(`cannot read ${shown}: ${errorMessage(error)}`);
+      throw error;
+    } finally {
+      if (handle !== undefined) closeSync(handle);
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { show } from '../../lib/show.ts';
+import { invalid } from '../fields.ts';
+import type { ConnectionsSpec, RedirectsSpec, RequestSpec, TimeoutsSpec, TlsSpec } from '../spec.ts';
+import { readArguments } from './arguments.ts';
+import { bashWords } from './bash-words.ts';
+import { readable, toByteText, type ByteText } from './bytes.ts';
+import { cmdWords, isCmd } from './cmd-words.ts';
+import { CommandFiles } from './files.ts';
+import { eachGiven, Problems } from './given.ts';
+import { buildRequest } from './request.ts';
+import { applyArgument, noSettings, type Settings } from './settings.ts';
+
+export { CURL_ACCEPT_ENCODING, CURL_USER_AGENT } from './request.ts';
+
+/** The parts of a task that a curl command says. */
+export interface CurlImport {
+  /**
+   * As curl sends it. The headers are in curl's order, one character per byte; Host is among them only when the command
+   * sets it. Host (else), Content-Length and Connection are the client's. The URL's path and query are as they are sent.
+   */
+  request: RequestSpec;
+  /** null: the command does not follow redirects. */
+  redirects: RedirectsSpec | null;
+  /** Files as absolute paths. */
+  tls: Partial<TlsSpec>;
+  timeouts: Partial<TimeoutsSpec>;
+  /** Of a header `Connection: close`. */
+  connections: Partial<ConnectionsSpec>;
+  /** What differs from curl without harm to the request, one sentence each. */
+  warnings: string[];
+}
+
+export const MAX_COMMAND_BYTES = 1024 * 1024;
+
+/**
+ * Reads a curl command as bash (or cmd.exe) and curl would: see README.md of this folder. A prompt `$ ` before it is
+ * left out. The files it sends are read now.
+ *
+ * @param options.baseDir where relative paths begin
+ * @throws CodedError INVALID_INPUT, with all problems at once where that is possible
+ */
+export function importCurl(command: string, options: { baseDir: string }): CurlImport {
+  const { used, warnings, problems: found } = readArguments(commandWords(command));
+  const problems = new Problems(found);
+  const settings = noSettings();
+  const files = new CommandFiles(options.baseDir);
+  problems.attempt(() => eachGiven(used, (argument) => applyArgument(settings, argument)));
+  const tls = problems.attempt(() => readTls(settings, files));
+  // What stands behind an unknown option may be its value: neither it nor the number of URLs is news then.
+  const built = found.length > 0 ? undefined : problems.attempt(() => buildRequest(settings, files, warnings));
+  problems.check();
+  return {
+    ...built!,
+    redirects: settings.location ? { follow: true, max: settings.maxRedirects } : null,
+    tls: tls!,
+    timeouts: readTimeouts(settings),
+    warnings,
+  };
+}
+
+/** The words behind `curl`. */
+function commandWords(command: string): ByteText[] {
+  const text = toByteText(command.replace(/^\uFEFF/, '').replace(/^\s*\$\s+(?=curl)/, ''));
+  if (text.length > MAX_COMMAND_BYTES) {
+    throw invalid(`curl command: expected at most ${MAX_COMMAND_BYTES} bytes, found ${text.length}`);
+  }
+  const [program, ...words] = isCmd(text) ? cmdWords(text) : bashWords(text);
+  if (program !== 'curl' && program !== 'curl.exe') {
+    const first = program === undefined ? 'nothing' : show(readable(program));
+    throw invalid(`expected a command that begins with curl, found ${first}`);
+  }
+  return words;
+}
+
+function readTls({ insecure, caFile, certFile, keyFile }: Settings, files: CommandFiles): Partial<TlsSpec> {
+  if (keyFile !== null && certFile === null) throw invalid('--key: expected a certificate (-E) with it, found none');
+  const tls: Partial<TlsSpec> = {};
+  if (insecure) tls.verify = false;
+  if (caFile !== null) tls.caFile = files.resolve(caFile);
+  if (certFile !== null) {
+    tls.certFile = files.resolve(certFile);
+    // Without --key, the certificate's file has the key too.
+    tls.keyFile = files.resolve(keyFile ?? certFile);
+  }
+  return tls;
+}
+
+function readTimeouts({ connectMs, totalMs }: Settings): Partial<TimeoutsSpec> {
+  return { ...(connectMs === null ? {} : { connectMs }), ...(totalMs === null ? {} : { totalMs }) };
+}
