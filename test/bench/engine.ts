@@ -77,7 +77,7 @@ else writeFileSync(options.jsonFile, `${json}\n`);
 /** Requests per second and per CPU-second against nginx, which counts them. */
 async function closedPart(): Promise<Row[]> {
   const { connections, rounds } = options;
-  const nginx = await Nginx.start(pin(cores?.target), connections);
+  const nginx = await Nginx.start(pin(cores?.target), connections, folder);
   try {
     const rows = await interleave(peers, connections, rounds, async (peer) => {
       const window = await againstNginx(peer, nginx, connections);
@@ -195,7 +195,7 @@ async function memoryPart(): Promise<Row[]> {
       say(`Memory with ${connections} connections: not measured, this system does not allow so many open files.`);
       continue;
     }
-    const nginx = await Nginx.start([...pin(cores?.target), ...wrapper], connections);
+    const nginx = await Nginx.start([...pin(cores?.target), ...wrapper], connections, folder);
     try {
       const ofCount = await interleave(peers, connections, 1, async (peer) => {
         let open = 0;

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onPath, Process, versionLine } from './proc.ts';
@@ -28,11 +27,15 @@ export class Nginx {
     this.#folder = folder;
   }
 
-  /** @param wrapper a command that execs the server (taskset, prlimit). @throws Error when it does not start */
-  static async start(wrapper: readonly string[], maxConnections: number): Promise<Nginx> {
+  /**
+   * @param wrapper a command that execs the server (taskset, prlimit)
+   * @param parent folder for its own folder; whoever made it removes what an interrupted run leaves
+   * @throws Error when it does not start
+   */
+  static async start(wrapper: readonly string[], maxConnections: number, parent: string): Promise<Nginx> {
     const binary = find();
     if (binary === null) throw new Error('nginx is not installed');
-    const folder = mkdtempSync(join(tmpdir(), 'gostress-nginx-'));
+    const folder = mkdtempSync(join(parent, 'nginx-'));
     const port = await freePort();
     const config = join(folder, 'nginx.conf');
     writeFileSync(config, configOf(port, folder, maxConnections));
