@@ -1,0 +1,64 @@
+import { writeFile } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { CodedError, errorMessage } from '../lib/errors.ts';
+
+/**
+ * Writes text and waits until the stream has taken all of it.
+ *
+ * @param what names the stream in the error, e.g. `standard output`
+ * @throws CodedError `OUTPUT` when it cannot be written, e.g. a closed pipe or a full disk
+ */
+export async function writeText(stream: Writable, what: string, text: string): Promise<void> {
+  const failed = Promise.withResolvers<never>();
+  stream.once('error', failed.reject);
+  const written = new Promise<void>((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+  try {
+    await Promise.race([written, failed.promise]);
+  } catch (error) {
+    // The stream tells of the same failure once more with an event, possibly later.
+    ignoreErrors(stream);
+    throw outputError(what, error);
+  } finally {
+    stream.off('error', failed.reject);
+  }
+}
+
+/** @throws CodedError `OUTPUT` when the file cannot be written */
+export async function writeReportFile(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw outputError(path, error);
+  }
+}
+
+/** For a stream whose text may get lost: a reader that has gone must not end the program. */
+export function ignoreErrors(stream: Writable): void {
+  stream.on('error', () => undefined);
+}
+
+/** The words for what an output may fail with; anything else is told in the system's own words. */
+const REASONS: Record<string, string> = {
+  EPIPE: 'its reader has closed the pipe',
+  ENOSPC: 'no space is left on the device',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is too large',
+  EIO: 'the device failed',
+  EACCES: 'permission denied',
+  ENOENT: 'no such file or folder',
+  EISDIR: 'it is a folder',
+};
+
+export function systemReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return REASONS[code] ?? errorMessage(error);
+}
+
+function outputError(what: string, error: unknown): CodedError {
+  return new CodedError('OUTPUT', `cannot write the report to ${what}: ${systemReason(error)}`, { cause: error });
+}

@@ -1,0 +1,205 @@
+import path from 'node:path';
+import { CodedError } from '../lib/errors.ts';
+import { prepareTask } from '../task/prepare.ts';
+import { formatPath } from '../task/problems.ts';
+import { readTask, type TaskInput } from '../task/schema.ts';
+import type { PreparedTask } from '../task/spec.ts';
+import { readCheckFlag } from './check-flag.ts';
+import { applyLoadFlags, numberOrText, type LoadChoice, type Problems } from './load-flags.ts';
+import type { RunOptions } from './options.ts';
+import { readSource, type Source } from './source.ts';
+
+export interface FlaggedTask {
+  task: PreparedTask;
+  /** What was left to defaults, in one line; null when nothing was. */
+  defaults: string | null;
+  warnings: readonly string[];
+}
+
+/** Which flag set a key of the task: a problem with the key, or with what is in it, is told of the flag. */
+const FLAG_OF: Readonly<Record<string, keyof RunOptions>> = {
+  name: 'name',
+  'request.url': 'url',
+  'request.method': 'method',
+  'request.headers': 'header',
+  'request.body': 'body',
+  'load.rate': 'rate',
+  'load.users': 'connections',
+  'load.duration': 'duration',
+  'load.hits': 'hits',
+  'load.stages': 'stage',
+  'load.model': 'model',
+  'load.warmup': 'warmup',
+  'load.maxInFlight': 'maxInFlight',
+  'load.onSaturated': 'onSaturated',
+  'load.grace': 'grace',
+  'connections.max': 'connections',
+  'timeouts.total': 'timeout',
+  'timeouts.connect': 'connectTimeout',
+  'timeouts.response': 'responseTimeout',
+  'redirects.follow': 'location',
+  'tls.verify': 'insecure',
+  'tls.ca': 'cacert',
+  'tls.cert': 'cert',
+  'tls.key': 'key',
+  'tls.serverName': 'sni',
+  checks: 'check',
+  slos: 'slo',
+};
+
+const SHORT: Partial<Record<keyof RunOptions, string>> = {
+  url: 'URL',
+  method: '-m',
+  header: '-H',
+  body: '-b',
+  rate: '-q',
+  connections: '-c',
+  duration: '-d',
+  hits: '-n',
+  location: '-L',
+  insecure: '-k',
+};
+
+/**
+ * The task that the command line asks for: what its source says, with the flags over it, every file read.
+ *
+ * @param problems what was found wrong with other flags: thrown together with what is wrong here
+ *
+ * @throws CodedError USAGE or INVALID_INPUT with every problem of the flags at once
+ */
+export async function readRunTask(
+  url: string | undefined,
+  options: RunOptions,
+  problems: string[] = [],
+): Promise<FlaggedTask> {
+  const source = await readSource(url, options);
+  const choice = applyLoadFlags(source.hasLoad ? (source.input.load ?? {}) : null, options, problems);
+  const spec = readTask(withFlags(source.input, choice, options, problems));
+  if (Array.isArray(spec)) {
+    problems.push(...spec.map(({ path, message }) => `${placeOf(formatPath(path), options, source)}: ${message}`));
+  }
+  if (problems.length > 0 || Array.isArray(spec)) throw new CodedError('USAGE', [...new Set(problems)]);
+  const task = await prepare(() => prepareTask(spec, process.cwd()), options, source);
+  return { task, defaults: choice.defaults, warnings: source.warnings };
+}
+
+async function prepare(act: () => Promise<PreparedTask>, options: RunOptions, source: Source): Promise<PreparedTask> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const lines = error.problems.map((problem) => {
+      const [, key = '', rest = ''] = /^([\w.]+): ([^]*)$/.exec(problem) ?? [];
+      return key === '' ? problem : `${placeOf(key, options, source)}: ${rest}`;
+    });
+    throw new CodedError(error.code, lines, { cause: error });
+  }
+}
+
+/** What a problem's line begins with: the flag that set the key, or the file and the key. */
+function placeOf(key: string, options: RunOptions, source: Source): string {
+  const top = Object.keys(FLAG_OF).find(
+    (prefix) => key === prefix || key.startsWith(`${prefix}.`) || key.startsWith(`${prefix}[`),
+  );
+  const option = top === undefined ? undefined : FLAG_OF[top];
+  if (option === 'check' && options.check.length === 0 && options.verify !== undefined) return '-v';
+  if (option !== undefined && (isGiven(options[option]) || (option === 'url' && source.name === null))) {
+    return SHORT[option] ?? `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  }
+  return source.name === null ? key : `${source.name}: ${key}`;
+}
+
+function isGiven(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== undefined;
+}
+
+/** The input with every flag over it. Texts that are wrong are left for the schema to complain of: hence `unknown`. */
+function withFlags(input: TaskInput, choice: LoadChoice, options: RunOptions, problems: Problems): unknown {
+  const { connections = {}, timeouts = {}, redirects = {}, tls = {} } = input;
+  const checks = readChecks(options, problems);
+  return present({
+    ...input,
+    name: options.name ?? input.name,
+    request: withRequestFlags(input.request, options, problems),
+    load: present({
+      ...choice.load,
+      warmup: options.warmup ?? choice.load.warmup,
+      maxInFlight: options.maxInFlight === undefined ? choice.load.maxInFlight : numberOrText(options.maxInFlight),
+      onSaturated: options.onSaturated ?? choice.load.onSaturated,
+      grace: options.grace ?? choice.load.grace,
+    }),
+    connections: present({
+      max: choice.maxConnections ?? connections.max,
+      reuse: options.keepalive ? connections.reuse : false,
+    }),
+    timeouts: present({
+      ...timeouts,
+      total: options.timeout ?? timeouts.total,
+      connect: options.connectTimeout ?? timeouts.connect,
+      response: options.responseTimeout ?? timeouts.response,
+    }),
+    redirects: options.location === true ? { ...redirects, follow: true } : redirects,
+    tls: present({
+      ...tls,
+      verify: options.insecure === true ? false : tls.verify,
+      ca: absolute(options.cacert) ?? tls.ca,
+      cert: absolute(options.cert) ?? tls.cert,
+      key: absolute(options.key) ?? tls.key,
+      serverName: options.sni ?? tls.serverName,
+    }),
+    checks: checks ?? input.checks,
+    slos: options.slo.length > 0 ? options.slo : input.slos,
+  });
+}
+
+function withRequestFlags(request: TaskInput['request'], options: RunOptions, problems: Problems): object {
+  const added = options.header.flatMap((text) => readHeader(text, problems));
+  const names = new Set(added.map(({ name }) => name.toLowerCase()));
+  const before = (request.headers ?? []) as { name: string; value: string }[];
+  const headers = [...before.filter(({ name }) => !names.has(name.toLowerCase())), ...added];
+  return present({
+    ...request,
+    url: options.url ?? request.url,
+    method: options.method ?? request.method,
+    headers: headers.length > 0 ? headers : undefined,
+    body: options.body === undefined ? request.body : readBody(options.body),
+  });
+}
+
+/** Never quotes what it found: it may be a secret. */
+function readHeader(text: string, problems: Problems): { name: string; value: string }[] {
+  const at = text.indexOf(':');
+  if (at < 1) {
+    problems.push('-H: expected "Name: value", found no name before a colon');
+    return [];
+  }
+  return [{ name: text.slice(0, at).trim(), value: text.slice(at + 1).trim() }];
+}
+
+function readBody(text: string): object {
+  return text.startsWith('@') ? { file: absolute(text.slice(1)) ?? '' } : { text };
+}
+
+function readChecks({ check, verify }: RunOptions, problems: Problems): unknown[] | undefined {
+  if (check.length === 0 && verify === undefined) return undefined;
+  const checks = check.flatMap((text) => {
+    try {
+      return [readCheckFlag(text)];
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      problems.push(`--check: ${error.message}`);
+      return [];
+    }
+  });
+  return verify === undefined ? checks : [...checks, { verify }];
+}
+
+/** An empty path stays empty, to be complained of. */
+function absolute(file: string | undefined): string | undefined {
+  return file === undefined || file === '' ? file : path.resolve(file);
+}
+
+/** Without the keys that are undefined. */
+function present(map: object): object {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== undefined));
+}
