@@ -1,8 +1,8 @@
 /**
  * The library: what `import { … } from 'gostress'` gives. The command line is built on the same parts.
  *
- * In short: `parseTask` or `parseTaskFile` → `prepareTask` → `wholeAssignment` → `new Engine(…)`, whose samples a
- * `ReportBuilder` adds up to a `Report`.
+ * In short: `parseTask` or `parseTaskFile` → `prepareTask` → `new LocalRun(task).run()` → a `Report` for `formatReport`.
+ * Whoever wants to hold the samples or to retune while it runs takes `Engine` and `ReportBuilder` themselves.
  */
 export { CodedError, type ErrorCode } from '../lib/errors.ts';
 export { Histogram } from '../lib/histogram.ts';
@@ -28,3 +28,5 @@ export {
   type TextOptions,
   type Verdict,
 } from '../report/index.ts';
+export { defaultThreads, LocalRun, type LocalRunOptions } from './compose.ts';
+export { VERSION } from './version.ts';

@@ -4,12 +4,13 @@
 set -euo pipefail
 
 # command=Debian package
-needed=(curl=curl nginx=nginx openssl=openssl taskset=util-linux wrk=wrk)
+needed=(curl=curl openssl=openssl script=bsdutils)
 
+# Servers are in /usr/sbin, which is not on every user's PATH.
+PATH="$PATH:/usr/sbin"
 missing=()
 for pair in "${needed[@]}"; do
-  # nginx is in /usr/sbin, which is not on every user's PATH.
-  PATH="$PATH:/usr/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 done
 
 if [ "${#missing[@]}" -eq 0 ]; then
