@@ -49,8 +49,18 @@ export function prepareRequest(task: PreparedTask): PreparedRequest {
   }
   const body = task.body !== null && task.body.length > 0 ? task.body : null;
   const prepared = assemble(url, { method: request.method, headers, body, reset: !connections.reuse });
+  prepared.dispatch.path = requestTarget(request.url);
   assertAccepted(prepared);
   return prepared;
+}
+
+/**
+ * Path and query as the task has them, with what is not ASCII percent-encoded: `URL` would also squash dots and encode
+ * more (`/a/../b`, `{id}`, `?q=it's`).
+ */
+function requestTarget(url: string): string {
+  const target = /^[a-z]+:\/\/[^/?]*(.*)$/i.exec(url)![1]!.replace(/[^\x21-\x7e]+/gu, encodeURIComponent);
+  return target.startsWith('/') ? target : `/${target}`;
 }
 
 /** The status asks to go on to another URL, when there is a Location. */

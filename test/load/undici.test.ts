@@ -8,6 +8,21 @@ import { okResponse, startRawServer, type RawRequest } from '../support/raw-serv
 
 const answerOk = ({ socket }: RawRequest) => void socket.write(okResponse());
 
+describe('the request target', () => {
+  test.each([
+    ['', '/'],
+    ['?a=b', '/?a=b'],
+    ['/a/../b/%2e%2e/c', '/a/../b/%2e%2e/c'],
+    ["/{id}?q=it's|fine", "/{id}?q=it's|fine"],
+    ['/ü?q=é%20x', '/%C3%BC?q=%C3%A9%20x'],
+  ])('of a URL that ends in %j is %j', async (end, target) => {
+    await using server = await startRawServer({ onRequest: answerOk });
+    await using probe = probeFor(taskFor(`${server.url}${end}`));
+    await probe.exchange();
+    expect(server.heads[0]!.split('\r\n')[0]).toBe(`GET ${target} HTTP/1.1`);
+  });
+});
+
 describe('events', () => {
   test('a first exchange connects, writes, hears the head and the answer, in this order', async () => {
     await using server = await startRawServer({ onRequest: answerOk });
