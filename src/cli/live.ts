@@ -3,9 +3,6 @@ import type { TaskSpec } from '../task/spec.ts';
 import { LivePicture } from './picture.ts';
 import type { Second, View } from './second.ts';
 
-/** Of a terminal that does not tell its size. */
-const USUAL_COLUMNS = 80;
-
 export interface LiveOptions {
   color: boolean;
   /** Whether the last picture goes away at the end, as the summary follows on the same terminal. */
@@ -44,6 +41,6 @@ export class LiveView implements View {
   }
 
   #draw(): void {
-    this.#update(this.#picture.draw(this.#out.columns || USUAL_COLUMNS));
+    this.#update(this.#picture.draw(this.#out.columns));
   }
 }

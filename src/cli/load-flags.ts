@@ -201,7 +201,7 @@ function readDuration(text: string, problems: Problems): number {
 function defaultsOf(flags: LoadFlags, model: LoadModel): string | null {
   if (flags.stage.length > 0) return null;
   const users = model === 'closed' && flags.connections === undefined ? [`${DEFAULTS.users} users`] : [];
-  const closed = model === 'closed' && flags.model === undefined ? ['closed'] : [];
+  const closed = users.length > 0 && flags.model === undefined ? ['closed'] : [];
   const length = flags.duration === undefined && flags.hits === undefined ? [formatDuration(DEFAULTS.durationMs)] : [];
   const parts = [...closed, ...users, ...length];
   if (parts.length === 0) return null;

@@ -36,7 +36,7 @@ export function runCommand() {
     .option('--max-in-flight <n>', 'most hits in flight at a time (default: 10000)')
     .option('--on-saturated <policy>', 'when none may be sent at its instant: drop (default) or queue')
     .option('--grace <duration>', 'how long hits in flight may take at the end')
-    .option('--threads <n>', 'engine threads (default: cores less one, at least 1)')
+    .option('--threads <n>', 'engine threads (default: as the load needs, at most the cores less one)')
     .optionsGroup('Connections:')
     .option('--timeout <duration>', 'for a whole hit, from its start to the last byte')
     .option('--connect-timeout <duration>', 'for DNS, TCP and TLS of a new connection')

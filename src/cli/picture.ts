@@ -13,6 +13,7 @@ import { formatErrors, perSecond, type Second } from './second.ts';
 
 /** Seconds that the sparklines go back. */
 const HISTORY_SECONDS = 30;
+const MIN_SHOWN_MS = 500;
 const MAX_BAR_WIDTH = 40;
 const LABEL_WIDTH = 11;
 const NUMBERS_WIDTH = 36;
@@ -36,9 +37,12 @@ export class LivePicture {
 
   add(second: Second): void {
     const { sample, row } = second;
-    this.#last = second;
-    pushShort(this.#rates, perSecond(row.started, row));
-    pushShort(this.#p99sMs, row.responseP99Ms ?? row.serviceP99Ms);
+    // The rest of a second at the end of a run says nothing of rates and latencies.
+    if (this.#last === null || row.durationMs >= MIN_SHOWN_MS) {
+      this.#last = second;
+      pushShort(this.#rates, perSecond(row.started, row));
+      pushShort(this.#p99sMs, row.responseP99Ms ?? row.serviceP99Ms);
+    }
     this.#total.scheduled += row.scheduled;
     this.#total.failed += row.failed;
     this.#total.dropped += row.dropped;

@@ -1,6 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { defaultThreads, LocalRun } from '../app/compose.ts';
+import { LocalRun } from '../app/compose.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import { maskText } from '../lib/mask.ts';
 import { show } from '../lib/show.ts';
@@ -81,8 +81,9 @@ async function whyNotWritable(file: string): Promise<string | null> {
   }
 }
 
-function readThreads({ threads }: RunOptions, problems: string[]): number {
-  if (threads === undefined) return defaultThreads();
+/** undefined: as the load needs it. */
+function readThreads({ threads }: RunOptions, problems: string[]): number | undefined {
+  if (threads === undefined) return undefined;
   const count = /^\d+$/.test(threads) ? Number(threads) : NaN;
   if (!(count >= 1 && count <= MAX_THREADS)) {
     problems.push(`--threads: expected a whole number from 1 to ${MAX_THREADS}, found ${show(threads)}`);
@@ -97,11 +98,11 @@ function dryRunText(spec: TaskSpec, showSecrets: boolean): string {
   return `# Secrets are masked (***): what is sent with this file has them not. --show-secrets prints them.\n${masked}`;
 }
 
-async function runTask(task: PreparedTask, threads: number, options: RunOptions): Promise<Report> {
+async function runTask(task: PreparedTask, threads: number | undefined, options: RunOptions): Promise<Report> {
   const view = viewFor(task.spec, options);
   const reader = new SecondReader();
   const localRun = new LocalRun(task, {
-    threads,
+    ...(threads === undefined ? {} : { threads }),
     onSample: (sample, verdict) => view.second(reader.read(sample, verdict)),
   });
   const { graceMs } = task.spec.load;
@@ -127,7 +128,8 @@ async function runTask(task: PreparedTask, threads: number, options: RunOptions)
 function viewFor(spec: TaskSpec, options: RunOptions): View {
   const { stdout, stderr } = process;
   if (options.table === true) return new TableView(stderr);
-  if (!stderr.isTTY) return new LineView(stderr, spec);
+  // A terminal that does not tell its size cannot be drawn on.
+  if (!stderr.isTTY || stderr.rows === 0 || stderr.columns === 0) return new LineView(stderr, spec);
   return new LiveView(stderr, spec, { color: hasColor(stderr, options), clearAtEnd: stdout.isTTY });
 }
 

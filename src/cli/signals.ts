@@ -11,12 +11,14 @@ const SAME_KEYSTROKE_MS = 150;
  * default, until it is disposed of.
  */
 export function onSignals(first: (signal: string) => void, again: (signal: string) => void): Disposable {
-  let lastMs: number | null = null;
+  let countedMs: number | null = null;
   const hear = (signal: string): void => {
-    const before = lastMs;
-    lastMs = performance.now();
+    const before = countedMs;
+    const nowMs = performance.now();
+    if (before !== null && nowMs - before <= SAME_KEYSTROKE_MS) return;
+    countedMs = nowMs;
     if (before === null) first(signal);
-    else if (lastMs - before > SAME_KEYSTROKE_MS) again(signal);
+    else again(signal);
   };
   for (const signal of SIGNALS) process.on(signal, hear);
   return {

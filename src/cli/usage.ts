@@ -34,7 +34,7 @@ function parserProblem(error: CommanderError, command: CommandUnknownOpts, argv:
       return `${flags.replace(/ <.*/, '')}: expected a value, found the end of the command line`;
     }
     case 'commander.excessArguments':
-      return `expected at most ${command.registeredArguments.length} argument beside the flags, found more; values with spaces need quotes`;
+      return tooManyArguments(command.registeredArguments.length);
     case 'commander.unknownCommand':
     case 'commander.help':
       return unknownVerb(argv[0], command);
@@ -59,4 +59,9 @@ function unknownVerb(word: string | undefined, program: CommandUnknownOpts): str
   const meant = nearest(word, verbs);
   const hint = meant === null ? '' : `; did you mean ${meant}?`;
   return `expected a verb (${list}), found ${show(word)}${hint}`;
+}
+
+function tooManyArguments(most: number): string {
+  const expected = most === 1 ? '1 argument' : `${most} arguments`;
+  return `expected at most ${expected} beside the flags, found more; values with spaces need quotes`;
 }
