@@ -4,20 +4,31 @@ import { ReportBuilder } from '../report/builder.ts';
 import type { Report } from '../report/schema.ts';
 import type { Verdict } from '../report/verdict.ts';
 import type { Sample } from '../task/sample.ts';
-import type { PreparedTask } from '../task/spec.ts';
+import type { PreparedTask, TaskSpec } from '../task/spec.ts';
 import { NodeCpu } from './cpu.ts';
 import { VERSION } from './version.ts';
 
 export interface LocalRunOptions {
-  /** Engine threads, at least 1. Default: `defaultThreads()`. */
+  /** Engine threads, at least 1. Default: what `defaultThreads` says. */
   threads?: number;
   /** Once a second; `verdict` is the one on the run so far. */
   onSample?: (sample: Sample, verdict: Verdict) => void;
 }
 
-/** The cores that this process may use, less one for the main thread and the target; at least 1. */
-export function defaultThreads(): number {
-  return Math.max(1, availableParallelism() - 1);
+/** More threads than one for each so many hits per second, or slots, would only divide the connections. */
+const RATE_PER_THREAD = 5_000;
+const SLOTS_PER_THREAD = 64;
+
+/**
+ * Engine threads for a load: at most the cores that this process may use, less one for the main thread and the target;
+ * in the open model no more than the rate needs, since a hit can use only the connections of its own thread.
+ */
+export function defaultThreads({ load, connections }: TaskSpec): number {
+  const cores = Math.max(1, availableParallelism() - 1);
+  if (load.model === 'closed') return cores;
+  const peakRate = Math.max(...load.stages.map(({ target }) => target));
+  const slots = Math.min(load.maxInFlight, connections.max ?? Infinity);
+  return Math.max(1, Math.min(cores, Math.ceil(peakRate / RATE_PER_THREAD), Math.floor(slots / SLOTS_PER_THREAD)));
 }
 
 /** One run of a task on this node alone: engine, report and the node's CPU put together. */
@@ -29,7 +40,7 @@ export class LocalRun {
   constructor(task: PreparedTask, options: LocalRunOptions = {}) {
     const { onSample } = options;
     this.#engine = new Engine(wholeAssignment(task), {
-      threads: options.threads ?? defaultThreads(),
+      threads: options.threads ?? defaultThreads(task.spec),
       onSample: (sample) => {
         this.#builder.add(sample, this.#cpu.sample());
         onSample?.(sample, this.#builder.runningVerdict());

@@ -1,6 +1,6 @@
 import { nowMs } from '../lib/clock.ts';
 import type { Assignment } from '../task/assignment.ts';
-import { targetAt, type Plan } from '../task/plan.ts';
+import { meanTarget, type Plan } from '../task/plan.ts';
 import type { Sample, Traffic } from '../task/sample.ts';
 import type { ClientTraffic, ProtocolClient } from './client.ts';
 import { ClosedModel } from './closed.ts';
@@ -38,6 +38,8 @@ export interface AttackContext {
   startAtMs: number;
   warmupMs: number;
   thinkTimeMs: number;
+  /** Makes the loop poll: what is due next has changed. */
+  wake: () => void;
   queueing: boolean;
 }
 
@@ -77,7 +79,9 @@ export class Attack implements AsyncDisposable {
       () => this.#tally.events,
     );
     this.#health = new HealthProbe(() => this.#loop.polledMs);
-    const pool = { limit: assignment.maxInFlight, client: this.#client, tally: this.#tally, health: this.#health };
+    // In the closed model the users are the limit, also when a retune wants more of them than the plan had at first.
+    const limit = assignment.plan.model === 'closed' ? Infinity : assignment.maxInFlight;
+    const pool = { limit, client: this.#client, tally: this.#tally, health: this.#health };
     this.#pool = new SlotPool({ ...pool, timeouts: spec.timeouts }, (slot) => this.#slotFreed(slot));
     this.#model = this.#createModel();
   }
@@ -127,6 +131,7 @@ export class Attack implements AsyncDisposable {
       startAtMs: this.#startAtMs,
       warmupMs: load.warmupMs,
       thinkTimeMs: load.thinkTimeMs,
+      wake: () => this.#loop.wake(),
       queueing: load.onSaturated === 'queue',
     };
     return this.#plan.model === 'open' ? new OpenModel(context, this.#plan) : new ClosedModel(context, this.#plan);
@@ -173,7 +178,7 @@ export class Attack implements AsyncDisposable {
       connectionsOpened: this.#traffic.connectionsOpened - last.connectionsOpened,
     };
     return {
-      target: (targetAt(this.#plan, second * 1000 + durationMs / 2) * share.weight) / share.of,
+      target: (meanTarget(this.#plan, second * 1000, second * 1000 + durationMs) * share.weight) / share.of,
       queued: this.#model.queued,
       inFlight: this.#pool.inFlight,
       connections: this.#traffic.connections,

@@ -5,6 +5,8 @@ import type { Slot } from './slot.ts';
 
 /** The number of users is looked at this often: the most by which a ramp is behind. */
 const REVIEW_MS = 10;
+/** Think times are kept with timers alone, which is this exact: they need no pace. */
+const THINK_GRAIN_MS = 1.5;
 
 /** The closed model: each user sends its next hit when the last one has ended, after its think time. */
 export class ClosedModel implements AttackModel {
@@ -46,7 +48,8 @@ export class ClosedModel implements AttackModel {
       this.#active++;
       this.#start(slot, elapsedMs);
     }
-    return elapsedMs + REVIEW_MS;
+    const thoughtMs = this.#thinking[0]?.untilMs ?? Infinity;
+    return Math.min(elapsedMs + REVIEW_MS, Math.max(thoughtMs, elapsedMs + THINK_GRAIN_MS));
   }
 
   finished(elapsedMs: number): boolean {
@@ -61,8 +64,9 @@ export class ClosedModel implements AttackModel {
   slotFreed(slot: Slot, elapsedMs: number): void {
     if (this.#retire(slot, elapsedMs)) return;
     const { thinkTimeMs } = this.#context;
-    if (thinkTimeMs === 0) this.#start(slot, elapsedMs);
-    else this.#thinking.push({ slot, untilMs: elapsedMs + thinkTimeMs });
+    if (thinkTimeMs === 0) return this.#start(slot, elapsedMs);
+    this.#thinking.push({ slot, untilMs: elapsedMs + thinkTimeMs });
+    if (this.#thinking.length === 1) this.#context.wake();
   }
 
   #hitsUsedUp(): boolean {

@@ -1,4 +1,5 @@
 import { nowMs } from '../lib/clock.ts';
+import { CodedError } from '../lib/errors.ts';
 import { split } from '../lib/split.ts';
 import type { Assignment } from '../task/assignment.ts';
 import { compilePlan, pausePlan, resumePlan, retunePlan, WHOLE, type Plan, type Share } from '../task/plan.ts';
@@ -24,6 +25,8 @@ export interface EngineEnd {
   reason: string;
 }
 
+/** A thread that has not ended this long after it was told to abort is ended by force. */
+const ABORT_DEADLINE_MS = 5_000;
 /** All threads get this long to be ready for their common start. */
 const START_BARRIER_MS = 20;
 /** A changed plan takes effect this much later, at the same instant in all threads. */
@@ -33,7 +36,6 @@ const RETUNE_LEAD_MS = 20;
 export function wholeAssignment(task: PreparedTask): Assignment {
   const { load, connections } = task.spec;
   return {
-    id: task.spec.name,
     task,
     plan: compilePlan(load.model, load.stages),
     share: WHOLE,
@@ -79,6 +81,9 @@ export class Engine {
   #effective: Plan;
   #paused = false;
   readonly #started = Promise.withResolvers<void>();
+  /** Rejects when an abort did not end the threads. */
+  readonly #hung = Promise.withResolvers<never>();
+  #abortTimer: NodeJS.Timeout | undefined;
   #startAtMs = 0;
   #seq = 0;
   #nextSecond = 0;
@@ -86,6 +91,7 @@ export class Engine {
 
   /** @throws CodedError INVALID_INPUT when the task's request, checks or certificates cannot be used */
   constructor(assignment: Assignment, options: EngineOptions) {
+    this.#hung.promise.catch(() => undefined);
     compileChecks(assignment.task.spec);
     this.clientName = createUndiciClient(assignment.task, { keepBody: false, maxBodyBytes: 0 }).name;
     this.#assignment = assignment;
@@ -110,8 +116,9 @@ export class Engine {
       this.#started.resolve();
       if (this.#stop.kind === 'drained') this.#tellAll({ type: 'drain' });
       if (this.#stop.kind === 'aborted') this.#tellAll({ type: 'abort' });
-      await Promise.all(this.#threads.map((thread) => thread.ended));
+      await Promise.race([Promise.all(this.#threads.map((thread) => thread.ended)), this.#hung.promise]);
     } finally {
+      clearTimeout(this.#abortTimer);
       this.#started.resolve();
       await Promise.all(this.#threads.map((thread) => thread.terminate()));
     }
@@ -151,6 +158,10 @@ export class Engine {
     if (this.#stop.kind === 'aborted') return;
     this.#stop = { kind: 'aborted', reason };
     this.#tellAll({ type: 'abort' });
+    this.#abortTimer = setTimeout(() => {
+      const problem = `an engine thread did not end within ${ABORT_DEADLINE_MS} ms of the abort and was stopped`;
+      this.#hung.reject(new CodedError('INTERNAL', problem));
+    }, ABORT_DEADLINE_MS).unref();
   }
 
   /** The instant at which a change that is asked for now takes effect; waits for the run's start. */

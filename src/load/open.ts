@@ -6,7 +6,7 @@ import type { Slot } from './slot.ts';
 
 /** A hit that is later than this when the engine gets to it is not sent any more: the generator is too slow. */
 const MAX_LATENESS_MS = 100;
-/** When the loop did not run for this long, it stood still; what became due meanwhile is dropped, never sent as a burst. */
+/** When the loop polls this much later than it wanted, it stood still; what became due meanwhile is dropped, never sent as a burst. */
 const STALL_MS = 100;
 /** After a stall, hits less overdue than this are still sent. */
 const STALL_TOLERANCE_MS = 1;
@@ -21,7 +21,8 @@ export class OpenModel implements AttackModel {
   #pacer: OpenPacer;
   /** Of the next hit of this share. */
   #index = 0;
-  #lastPollMs = 0;
+  /** When the last poll wanted the next one. */
+  #wantedMs = 0;
   #draining = false;
 
   constructor(context: AttackContext, plan: Plan) {
@@ -45,11 +46,13 @@ export class OpenModel implements AttackModel {
   }
 
   poll(elapsedMs: number): number {
-    const stalled = elapsedMs - this.#lastPollMs > STALL_MS;
-    this.#lastPollMs = elapsedMs;
+    const stalled = elapsedMs - this.#wantedMs > STALL_MS;
     for (;;) {
       const dueMs = this.#nextDueMs();
-      if (dueMs > elapsedMs) return Math.min(dueMs, this.finished(elapsedMs) ? Infinity : planEndMs(this.#plan));
+      if (dueMs > elapsedMs) {
+        this.#wantedMs = this.finished(elapsedMs) ? Infinity : Math.min(dueMs, planEndMs(this.#plan));
+        return this.#wantedMs;
+      }
       this.#index++;
       this.#meet(dueMs, elapsedMs, stalled);
     }

@@ -3,7 +3,6 @@ import type { PreparedTask } from './spec.ts';
 
 /** One engine's share of a run: self-contained, a plan and not a remote control. */
 export interface Assignment {
-  id: string;
   task: PreparedTask;
   plan: Plan;
   share: Share;

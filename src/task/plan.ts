@@ -51,6 +51,21 @@ export function targetAt(plan: Plan, atMs: number): number {
   return segment.from + (segment.to - segment.from) * part;
 }
 
+/** The mean target from one instant to a later one: the plan's integral over that time; it is 0 after the end. */
+export function meanTarget(plan: Plan, fromMs: number, toMs: number): number {
+  if (toMs <= fromMs) return targetAt(plan, fromMs);
+  let sum = 0;
+  for (const { startMs, endMs, from, to } of plan.segments) {
+    const start = Math.max(startMs, fromMs);
+    const end = Math.min(endMs, toMs);
+    if (end <= start) continue;
+    // Linear, so its mean is the target in the middle.
+    const middle = from === to ? 0 : ((start + end) / 2 - startMs) / (endMs - startMs);
+    sum += (from + (to - from) * middle) * (end - start);
+  }
+  return sum / (toMs - fromMs);
+}
+
 /**
  * The retuned plan: what was before `atMs` stays, the rest is replaced by the stages, and the end stays where it was:
  * stages that are too long are cut, the last one is stretched when they are too short.

@@ -133,7 +133,7 @@ export interface Sample {
   second: number;
   /** Length of what is covered, ms: 1000, or less in the last one. */
   durationMs: number;
-  /** Plan's target in the middle of this second: hits per second or users. */
+  /** Mean of the plan's target over what is covered: hits per second or users. */
   target: number;
   counts: Counts;
   /** The part of `counts` that belongs to hits scheduled in the warm-up. */

@@ -12,6 +12,15 @@ const FREEZE_MS = 1_000;
 /** What a busy machine may add: the thaw, and the target working off what waited. */
 const TOLERANCE_MS = 100;
 
+/** A run in which this machine was not too busy itself: the arithmetic is of the target's freeze alone. */
+async function undisturbedRun(onSaturated: 'drop' | 'queue'): Promise<{ result: RunResult; frozenMs: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const run = await runWithFreeze(onSaturated);
+    const { stalled, 'generator-limited': late } = run.result.total.counts.dropped;
+    if (stalled + late === 0 || attempt === 5) return run;
+  }
+}
+
 /** Constant rate on five connections; the target stands still (SIGSTOP) for a second in the middle. */
 async function runWithFreeze(onSaturated: 'drop' | 'queue'): Promise<{ result: RunResult; frozenMs: number }> {
   await using target = await startTargetProcess();
@@ -44,7 +53,7 @@ const servicePercentile = (result: RunResult, percent: number): number =>
   result.histogram('serviceOk').percentile(percent) / 1_000;
 
 test('with a queue, the response times tell of the freeze as arithmetic predicts, and the service times hide it', async () => {
-  const { result, frozenMs } = await runWithFreeze('queue');
+  const { result, frozenMs } = await undisturbedRun('queue');
   expect(result.total.counts.ok).toBe(HITS);
   // A hit scheduled s ms into the freeze is answered when it ends, after (frozenMs − s) ms. So of 1000 hits,
   // (frozenMs − x) · RATE / 1000 take longer than x, and percentile p lies at frozenMs − (100 − p) % · HITS / RATE.
@@ -58,7 +67,7 @@ test('with a queue, the response times tell of the freeze as arithmetic predicts
 });
 
 test('with drops, the percentiles of all scheduled hits still tell of the freeze, and those of the answered hide it', async () => {
-  const { result, frozenMs } = await runWithFreeze('drop');
+  const { result, frozenMs } = await undisturbedRun('drop');
   const { counts } = result.total;
   const expectedDrops = (frozenMs * RATE) / 1_000 - SLOTS;
   expect(Math.abs(counts.dropped['target-limited'] - expectedDrops)).toBeLessThan((TOLERANCE_MS * RATE) / 1_000);

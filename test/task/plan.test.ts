@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compilePlan, pausePlan, planEndMs, resumePlan, retunePlan, targetAt, type Plan } from '../../src/task/plan.ts';
+import {
+  compilePlan,
+  meanTarget,
+  pausePlan,
+  planEndMs,
+  resumePlan,
+  retunePlan,
+  targetAt,
+  type Plan,
+} from '../../src/task/plan.ts';
 import type { StageSpec } from '../../src/task/spec.ts';
 
 const constant = (durationMs: number | null, target: number): StageSpec => ({ durationMs, target, shape: 'constant' });
@@ -209,5 +218,26 @@ describe('any sequence of commands', () => {
         }
       }),
     );
+  });
+});
+
+describe('the mean target', () => {
+  it('of an interval is the integral of the plan over it', () => {
+    expect(meanTarget(SHAPED, 0, 1000)).toBe(50);
+    expect(meanTarget(SHAPED, 500, 1500)).toBe(87.5);
+    expect(meanTarget(SHAPED, 2500, 3500)).toBe(75);
+  });
+
+  it('counts the time after the end as 0', () => {
+    expect(meanTarget(SHAPED, 3000, 5000)).toBe(25);
+    expect(meanTarget(SHAPED, 4000, 5000)).toBe(0);
+  });
+
+  it('of no time is the target at that instant', () => {
+    expect(meanTarget(SHAPED, 500, 500)).toBe(50);
+  });
+
+  it('of an endless plan is its target', () => {
+    expect(meanTarget(ENDLESS, 0, 1e9)).toBe(10);
   });
 });
