@@ -15,7 +15,7 @@ export interface LoadFlags {
   connections?: string | undefined;
   duration?: string | undefined;
   hits?: string | undefined;
-  stage: readonly string[];
+  stage?: readonly string[] | undefined;
   model?: string | undefined;
 }
 
@@ -59,7 +59,7 @@ export function numberOrText(text: string): number | string {
 function modelOf(base: LoadInput | null, flags: LoadFlags): LoadModel {
   if (flags.model === 'open' || flags.model === 'closed') return flags.model;
   if (flags.rate !== undefined) return 'open';
-  if (base === null) return flags.stage.length > 0 ? 'open' : 'closed';
+  if (base === null) return flags.stage === undefined ? 'closed' : 'open';
   return baseModel(base);
 }
 
@@ -69,7 +69,7 @@ function baseModel(base: LoadInput): LoadModel {
 
 function reportConflicts(base: LoadInput | null, flags: LoadFlags, problems: Problems): void {
   const { rate, stage, model, duration, connections } = flags;
-  const hasStages = stage.length > 0;
+  const hasStages = stage !== undefined;
   if (model !== undefined && model !== 'open' && model !== 'closed') {
     problems.push(`--model: expected "open" or "closed", found ${show(model)}`);
   }
@@ -92,7 +92,7 @@ function reportConflicts(base: LoadInput | null, flags: LoadFlags, problems: Pro
 /** The keys that say how much and how long. */
 function targetOf(base: LoadInput | null, flags: LoadFlags, model: LoadModel, problems: Problems): object {
   const { rate, stage, connections, duration } = flags;
-  if (stage.length > 0) return { model, stages: stage.map((text) => readStage(text, model, problems)) };
+  if (stage !== undefined) return { model, stages: stage.map((text) => readStage(text, model, problems)) };
   const length = duration ?? (base === null ? undefined : lengthOf(base));
   const timed = length === undefined ? {} : { duration: length };
   if (rate !== undefined) return { rate, ...timed };
@@ -199,7 +199,7 @@ function readDuration(text: string, problems: Problems): number {
 }
 
 function defaultsOf(flags: LoadFlags, model: LoadModel): string | null {
-  if (flags.stage.length > 0) return null;
+  if (flags.stage !== undefined) return null;
   const users = model === 'closed' && flags.connections === undefined ? [`${DEFAULTS.users} users`] : [];
   const closed = users.length > 0 && flags.model === undefined ? ['closed'] : [];
   const length = flags.duration === undefined && flags.hits === undefined ? [formatDuration(DEFAULTS.durationMs)] : [];

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 
-const collect = (value: string, before: string[]): string[] => [...before, value];
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
 /**
  * The flags of `gostress run`, as texts; flags.ts says what they mean. No defaults here: an absent flag leaves the
@@ -16,7 +16,7 @@ export function runCommand() {
     .option('-p, --curl-file <file>', 'file that holds a curl command (same as --curl @FILE)')
     .option('--url <url>', 'URL in the place of the one of the task file or curl command')
     .option('-m, --method <method>', 'method (default: GET, with a body POST)')
-    .option('-H, --header <header>', 'header "Name: value"; replaces those of that name; repeatable', collect, [])
+    .option('-H, --header <header>', 'header "Name: value"; replaces those of that name; repeatable', collect)
     .option('-b, --body <body>', 'body, or @FILE that holds it; no Content-Type is implied')
     .option('-L, --location', 'follow redirects')
     .option('--name <name>', 'name of the task in the report')
@@ -29,7 +29,6 @@ export function runCommand() {
       '--stage <stage>',
       '30s:1000 goes to 1000 within 30s, 30s=1000 stays there; hits a second, or users in the closed model; repeatable',
       collect,
-      [],
     )
     .option('--model <model>', 'open (rates) or closed (users): what --stage counts')
     .option('--warmup <duration>', 'hits of this first part are counted but not in percentiles and SLOs')
@@ -53,10 +52,9 @@ export function runCommand() {
       'a check on each answer; replaces those of the task file; repeatable: ' +
         "status=200,301-399, contains=TEXT, matches=REGEX, 'json=$.code==200', 'size<=10KB', 'latency<200ms'; without a status check 200-399 is expected",
       collect,
-      [],
     )
     .option('-v, --verify <name>', 'statusCode (is 200) or json (the field "code" is 200)')
-    .option('--slo <slo>', "judged at the end: 'p99 < 200ms', 'errors < 1%', 'rate > 950'; repeatable", collect, [])
+    .option('--slo <slo>', "judged at the end: 'p99 < 200ms', 'errors < 1%', 'rate > 950'; repeatable", collect)
     .option('--strict', 'a DEGRADED verdict fails like INVALID')
     .optionsGroup('What is printed:')
     .option('-o, --output <format>', 'json: only JSON on standard output; json=FILE: JSON there beside the summary')

@@ -5,26 +5,17 @@ import { CodedError, errorMessage } from '../lib/errors.ts';
 /**
  * Writes text and waits until the stream has taken all of it.
  *
+ * @param stream its error events must be heard by someone (`ignoreErrors`): they come on top of the failed write
  * @param what names the stream in the error, e.g. `standard output`
  * @throws CodedError `OUTPUT` when it cannot be written, e.g. a closed pipe or a full disk
  */
 export async function writeText(stream: Writable, what: string, text: string): Promise<void> {
-  const failed = Promise.withResolvers<never>();
-  stream.once('error', failed.reject);
-  const written = new Promise<void>((resolve, reject) => {
-    stream.write(text, (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  stream.write(text, (error) => (error ? reject(error) : resolve(undefined)));
   try {
-    await Promise.race([written, failed.promise]);
+    await promise;
   } catch (error) {
-    // The stream tells of the same failure once more with an event, possibly later.
-    ignoreErrors(stream);
     throw outputError(what, error);
-  } finally {
-    stream.off('error', failed.reject);
   }
 }
 
@@ -45,6 +36,7 @@ export function ignoreErrors(stream: Writable): void {
 /** The words for what an output may fail with; anything else is told in the system's own words. */
 const REASONS: Record<string, string> = {
   EPIPE: 'its reader has closed the pipe',
+  ERR_STREAM_DESTROYED: 'it has failed before',
   ENOSPC: 'no space is left on the device',
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'the file is too large',

@@ -3,6 +3,7 @@ import { VERSION } from '../app/version.ts';
 import { demo, demoCommand } from './demo.ts';
 import { EXIT } from './exit.ts';
 import { runCommand } from './options.ts';
+import { ignoreErrors } from './output.ts';
 import { run } from './run.ts';
 import { target, targetCommand } from './target.ts';
 import { errorEnd } from './usage.ts';
@@ -26,6 +27,9 @@ Exit codes, the first that applies: 2 usage, 1 internal or output error or no hi
  * @returns the exit code
  */
 export async function cli(argv: readonly string[]): Promise<number> {
+  // A report that is lost is noticed where it is written; all other text may get lost.
+  ignoreErrors(process.stdout);
+  ignoreErrors(process.stderr);
   let exitCode: number = EXIT.OK;
   const verbs: CommandUnknownOpts[] = [
     runCommand()

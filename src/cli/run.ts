@@ -13,7 +13,7 @@ import { EXIT, runExitCode } from './exit.ts';
 import { LineView } from './lines.ts';
 import { LiveView } from './live.ts';
 import type { RunOptions } from './options.ts';
-import { ignoreErrors, systemReason, writeReportFile, writeText } from './output.ts';
+import { systemReason, writeReportFile, writeText } from './output.ts';
 import { SecondReader, type View } from './second.ts';
 import { onSignals } from './signals.ts';
 import { TableView } from './table.ts';
@@ -31,7 +31,6 @@ const MAX_THREADS = 256;
  * @throws CodedError
  */
 export async function run(url: string | undefined, options: RunOptions): Promise<number> {
-  ignoreErrors(process.stderr);
   const problems: string[] = [];
   const output = await readOutput(options, problems);
   const threads = readThreads(options, problems);

@@ -4,7 +4,7 @@ import { show } from '../lib/show.ts';
 import { formatTargetStats } from '../load/target/format.ts';
 import { startTarget } from '../load/target/server.ts';
 import { EXIT } from './exit.ts';
-import { ignoreErrors, writeText } from './output.ts';
+import { writeText } from './output.ts';
 import { onSignals } from './signals.ts';
 
 /** The flags of `gostress target`; src/load/target/README.md has the grammar of the settings. */
@@ -31,7 +31,6 @@ export type TargetCliOptions = ReturnType<ReturnType<typeof targetCommand>['opts
  * @throws CodedError
  */
 export async function target(options: TargetCliOptions): Promise<number> {
-  ignoreErrors(process.stderr);
   const numbers = readNumbers(options);
   const server = await start({ ...options, ...numbers });
   const stopped = Promise.withResolvers<void>();

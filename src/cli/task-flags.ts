@@ -102,15 +102,11 @@ function placeOf(key: string, options: RunOptions, source: Source): string {
     (prefix) => key === prefix || key.startsWith(`${prefix}.`) || key.startsWith(`${prefix}[`),
   );
   const option = top === undefined ? undefined : FLAG_OF[top];
-  if (option === 'check' && options.check.length === 0 && options.verify !== undefined) return '-v';
-  if (option !== undefined && (isGiven(options[option]) || (option === 'url' && source.name === null))) {
+  if (option === 'check' && options.check === undefined && options.verify !== undefined) return '-v';
+  if (option !== undefined && (options[option] !== undefined || (option === 'url' && source.name === null))) {
     return SHORT[option] ?? `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   }
   return source.name === null ? key : `${source.name}: ${key}`;
-}
-
-function isGiven(value: unknown): boolean {
-  return Array.isArray(value) ? value.length > 0 : value !== undefined;
 }
 
 /** The input with every flag over it. Texts that are wrong are left for the schema to complain of: hence `unknown`. */
@@ -148,12 +144,12 @@ function withFlags(input: TaskInput, choice: LoadChoice, options: RunOptions, pr
       serverName: options.sni ?? tls.serverName,
     }),
     checks: checks ?? input.checks,
-    slos: options.slo.length > 0 ? options.slo : input.slos,
+    slos: options.slo ?? input.slos,
   });
 }
 
 function withRequestFlags(request: TaskInput['request'], options: RunOptions, problems: Problems): object {
-  const added = options.header.flatMap((text) => readHeader(text, problems));
+  const added = (options.header ?? []).flatMap((text) => readHeader(text, problems));
   const names = new Set(added.map(({ name }) => name.toLowerCase()));
   const before = (request.headers ?? []) as { name: string; value: string }[];
   const headers = [...before.filter(({ name }) => !names.has(name.toLowerCase())), ...added];
@@ -181,8 +177,8 @@ function readBody(text: string): object {
 }
 
 function readChecks({ check, verify }: RunOptions, problems: Problems): unknown[] | undefined {
-  if (check.length === 0 && verify === undefined) return undefined;
-  const checks = check.flatMap((text) => {
+  if (check === undefined && verify === undefined) return undefined;
+  const checks: unknown[] = (check ?? []).flatMap((text) => {
     try {
       return [readCheckFlag(text)];
     } catch (error) {

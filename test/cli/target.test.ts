@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runCli, spawnCli } from '../support/cli.ts';
+import { MAIN, runCli, spawnCli, spawnCommand } from '../support/cli.ts';
 
 const URL_PATTERN = /http:\/\/127\.0\.0\.1:\d+/;
 
@@ -96,4 +96,9 @@ test.each([['--help'], ['help'], ['run', '-h'], ['help', 'run']])('gostress %s %
   const { code, stdout, stderr } = await runCli(args);
   expect(stdout).toMatch(/^Usage: gostress/);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+});
+
+test('help into a closed pipe ends in silence', async () => {
+  const command = `{ '${process.execPath}' '${MAIN}' run --help; echo "code $?" >&2; } | true`;
+  expect((await spawnCommand('bash', ['-c', command]).ended).stderr).toBe('code 0\n');
 });
