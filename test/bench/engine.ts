@@ -122,6 +122,7 @@ async function openPart(): Promise<Row[]> {
         pid: target.pid,
         count: async () => (await target.stats()).received,
         countsInWindow: false,
+        windowBegins: () => target.reset(),
       };
       const window = await measure(pinned(peer.open!(job)), seconds * 1e3, judge);
       const { pacing } = await target.stats(rate);
@@ -131,7 +132,7 @@ async function openPart(): Promise<Row[]> {
         strayP50Ms: pacing.strayMs.p50,
         strayP99Ms: pacing.strayMs.p99,
         worstSecondPercent: pacing.worstSecond?.deviationPercent ?? NaN,
-        ...(peer.name === ENGINE ? ownLateness(window.stdout) : {}),
+        ...(peer.name === ENGINE ? ownWords(window.stdout) : {}),
       };
       return { numbers, window };
     });
@@ -156,22 +157,32 @@ function openTable(rows: readonly Row[]): string {
       'worst second %',
       'cores',
       'own lateness p50 / p99 / p99.9 ms',
+      'own drops',
       'notes',
     ],
-    rows.map(({ peer, median: of, notes }) => [
+    rows.map(({ peer, median: of, rounds, notes }) => [
       ...[peer, cell(of['achieved'], 1), cell(of['strayP50Ms'], 3), cell(of['strayP99Ms'], 3)],
-      ...[cell(of['worstSecondPercent'], 2), cell(of['cores'], 2)],
+      ...[cell(worstOf(rounds, 'worstSecondPercent'), 2), cell(of['cores'], 2)],
       lateness.every((name) => of[name] === undefined) ? '–' : lateness.map((name) => cell(of[name], 3)).join(' / '),
-      notes.join('; '),
+      ...[cell(of['dropped'] === undefined ? null : worstOf(rounds, 'dropped')), notes.join('; ')],
     ]),
   );
 }
 
-/** The lateness in our report: the instrument about itself, beside what the target saw. */
-function ownLateness(stdout: string): Record<string, number> {
-  const report = JSON.parse(stdout) as { lateness: { percentilesMs: Record<string, number> } | null };
+/** The value farthest from 0 of all rounds. */
+function worstOf(rounds: Row['rounds'], name: string): number {
+  return rounds.map((round) => round[name] ?? NaN).reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
+}
+
+/** Lateness and drops in our report: the instrument about itself and its whole run, beside what the target saw. */
+function ownWords(stdout: string): Record<string, number> {
+  const report = JSON.parse(stdout) as {
+    lateness: { percentilesMs: Record<string, number> } | null;
+    drops: { count: number };
+  };
   const of = report.lateness?.percentilesMs ?? {};
   return {
+    dropped: report.drops.count,
     latenessP50Ms: of['p50'] ?? NaN,
     latenessP99Ms: of['p99'] ?? NaN,
     latenessP999Ms: of['p99.9'] ?? NaN,

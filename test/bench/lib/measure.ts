@@ -29,6 +29,8 @@ export interface Judge {
   count: () => Promise<number>;
   /** false: `count` is called only until the first request, so that the target is not disturbed in the window. */
   countsInWindow: boolean;
+  /** Called when the window begins. */
+  windowBegins?: () => Promise<void>;
 }
 
 /**
@@ -47,6 +49,7 @@ export async function measure(command: Command, windowMs: number, judge: Judge):
       await sleep(POLL_MS);
     }
     await sleep(WARMUP_MS);
+    await judge.windowBegins?.();
     const from = await snapshot(process.pid, judge);
     await sleep(windowMs);
     const to = await snapshot(process.pid, judge);

@@ -28,11 +28,11 @@ export const USAGE = `usage: node test/bench/engine.ts [options]
   --memory A,B       connections of the memory part (1000,10000)
   --parts A,B        of ${PARTS.join(', ')} (all)
   --peers A,B        only these generators (all that are found)
-  --engine COMMAND   our engine, before "run" (node src/cli/bin.ts)
+  --engine COMMAND   our engine, before "run" (node dist/cli/main.js)
   --json FILE        JSON into a file and tables to stdout; without it JSON to stdout and tables to stderr
 `;
 
-const ENGINE = fileURLToPath(new URL('../../../src/cli/bin.ts', import.meta.url));
+const ENGINE = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
 /** @throws Error with one sentence when an option is wrong */
 export function parseOptions(argv: readonly string[]): BenchOptions {
