@@ -7,6 +7,11 @@ import type { ErrorClass } from '../task/sample.ts';
 export interface ProtocolClient {
   /** Names the client in the report. */
   readonly name: string;
+  /**
+   * Grows with each event of a connection: a socket connected or failed to, a request written, a head, a piece of a
+   * body, an end. Tells a turn of the event loop that did work from one that did not.
+   */
+  readonly events: number;
   /** A slot for one connection; nothing is dialled before the first `send`. */
   connection(listener: ExchangeListener): ClientConnection;
   /** Cumulative bytes on the wire (TLS overhead not counted) and connections, over the client's life. */

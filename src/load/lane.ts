@@ -27,6 +27,8 @@ export type ResponseHeaders = Readonly<Record<string, string | string[] | undefi
 export interface LaneContext {
   connector: Connector;
   traffic: SocketTraffic;
+  /** `ProtocolClient.events`: counted here, also those of lanes that were retired. */
+  activity: { events: number };
 }
 
 /** setTimeout's longest delay. */
@@ -104,6 +106,7 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   dialled(socket: Socket, dnsMs: number, connectMs: number, tlsMs: number): void {
+    this.#context.activity.events++;
     this.#dial = null;
     this.#connected = true;
     this.#socket = socket;
@@ -114,6 +117,7 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   dialFailed(failure: Failure): void {
+    this.#context.activity.events++;
     this.#dial = null;
     const listener = this.#listener;
     this.retire();
@@ -121,6 +125,7 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   onRequestStart(): void {
+    this.#context.activity.events++;
     this.#written = true;
     try {
       this.#listener?.laneWriting();
@@ -130,6 +135,7 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   onResponseStart(_controller: unknown, status: number, headers: ResponseHeaders): void {
+    this.#context.activity.events++;
     if (status < 200) return;
     try {
       this.#listener?.laneHead(status, headers);
@@ -139,10 +145,12 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   onResponseData(_controller: unknown, chunk: Uint8Array): void {
+    this.#context.activity.events++;
     this.#listener?.laneData(chunk);
   }
 
   onResponseEnd(): void {
+    this.#context.activity.events++;
     // undici takes a reset for the end of a body that only the connection's end delimits.
     const error = this.#socket?.errored ?? null;
     try {
@@ -154,6 +162,7 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
   }
 
   onResponseError(_controller: unknown, error: Error): void {
+    this.#context.activity.events++;
     try {
       this.#fail(error);
     } catch (thrown) {

@@ -25,6 +25,7 @@ export function createUndiciClient(task: PreparedTask, options: UndiciOptions): 
 class UndiciClient implements ProtocolClient {
   readonly name = 'undici';
   readonly #traffic = new SocketTraffic();
+  readonly #activity = { events: 0 };
   readonly #context: ConnectionContext;
   readonly #connections: UndiciConnection[] = [];
 
@@ -34,9 +35,14 @@ class UndiciClient implements ProtocolClient {
       request: prepareRequest(task),
       connector: new Connector(task),
       traffic: this.#traffic,
+      activity: this.#activity,
       maxRedirects: redirects.follow ? redirects.max : null,
       maxBodyBytes: options.keepBody ? options.maxBodyBytes : null,
     };
+  }
+
+  get events(): number {
+    return this.#activity.events;
   }
 
   connection(listener: ExchangeListener): ClientConnection {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createUndiciClient } from '../../src/load/undici.ts';
+import { eventually } from '../support/eventually.ts';
 import { Probe, probeFor, taskFor } from '../support/exchange.ts';
 import { okResponse, startRawServer, type RawRequest } from '../support/raw-server.ts';
 
@@ -30,6 +31,36 @@ describe('events', () => {
     const outcome = await probe.exchange();
     expect(outcome).toMatchObject({ kind: 'answered', status: 200, bodyBytes: 2, body: 'ok' });
     expect(outcome.events).toEqual(['connected', 'written', 'head 200', 'answered']);
+  });
+
+  test('the client counts each: a connection, a request, every head and piece of a body, an end', async () => {
+    const pieces = ['HTTP/1.1 103 Early Hints\r\n\r\n', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n', 'o', 'k'];
+    const more: (() => void)[] = [];
+    await using server = await startRawServer({
+      onRequest: ({ socket }) => {
+        for (const piece of pieces) more.push(() => void socket.write(piece));
+      },
+    });
+    await using probe = probeFor(taskFor(server.url));
+    expect(probe.client.events).toBe(0);
+    probe.send();
+    await eventually(() => expect(more).toHaveLength(pieces.length));
+    // Connected and written.
+    expect(probe.client.events).toBe(2);
+    for (const [i, write] of more.entries()) {
+      write();
+      const isLast = i === more.length - 1;
+      await eventually(() => expect(probe.client.events).toBe(isLast ? 7 : 3 + i));
+    }
+    expect(await probe.outcome(1)).toMatchObject({ kind: 'answered', body: 'ok' });
+  });
+
+  test('the client counts a connection that failed', async () => {
+    const server = await startRawServer({ onRequest: answerOk });
+    await server.close();
+    await using probe = probeFor(taskFor(server.url));
+    expect((await probe.exchange()).kind).toBe('connect-refused');
+    expect(probe.client.events).toBeGreaterThan(0);
   });
 
   test('later exchanges use the kept connection', async () => {
