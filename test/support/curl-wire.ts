@@ -2,16 +2,24 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { buffer, text } from 'node:stream/consumers';
 import { CURL_USER_AGENT, type CurlImport } from '../../src/task/curl/index.ts';
+import { prepareTask } from '../../src/task/prepare.ts';
 import type { BodySpec } from '../../src/task/spec.ts';
 import type { Captured } from './capture-server.ts';
+import { probeFor, taskFor } from './exchange.ts';
 
-/** What is compared of a request; everything else of it is the client's. */
+/** What is compared of a request. */
 export interface Wire {
   requestLine: string;
-  /** `[name, value]` in order. */
+  /** Of the headers that each client writes in its own case and place: what they say. */
+  host: string;
+  connection: string;
+  contentLength: number;
+  /** The others: `[name, value]` in order. */
   headers: [string, string][];
   body: string;
 }
+
+const CLIENT_HEADERS = ['host', 'connection', 'content-length'];
 
 /** Runs a command with bash, without the user's settings of curl and without proxies; `stdout` is its bytes in Latin-1. */
 export async function runBash(
@@ -28,25 +36,38 @@ export async function runBash(
   return { exitCode: child.exitCode, stdout: stdout.toString('latin1'), stderr };
 }
 
-/** What the real curl sent. */
-export function wireOfCapture({ head, body }: Captured): Wire {
+/** What was sent, by the real curl or by us. */
+export function wireOf({ head, body }: Captured): Wire {
   const [requestLine, ...lines] = head.split('\r\n');
   const headers = lines.map((line): [string, string] => {
     const colon = line.indexOf(':');
     // White space around a value does not belong to it (RFC 9110 section 5.5).
     return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')];
   });
-  const length = headers.find(([name]) => name.toLowerCase() === 'content-length')?.[1] ?? '0';
-  if (Number(length) !== body.length) throw new Error(`captured ${body.length} bytes of a body of ${length}`);
-  return normalise({ requestLine: requestLine!, headers, body });
+  const valueOf = (lowerCaseName: string): string | undefined => {
+    const values = headers.filter(([name]) => name.toLowerCase() === lowerCaseName).map(([, value]) => value);
+    if (values.length > 1) throw new Error(`captured ${values.length} headers ${lowerCaseName}`);
+    return values[0];
+  };
+  const contentLength = Number(valueOf('content-length') ?? 0);
+  if (contentLength !== body.length) throw new Error(`captured ${body.length} bytes of a body of ${contentLength}`);
+  return withoutChance({
+    requestLine: requestLine!,
+    host: valueOf('host') ?? 'none',
+    // What HTTP/1.1 means without one.
+    connection: valueOf('connection')?.toLowerCase() ?? 'keep-alive',
+    contentLength,
+    headers: headers.filter(([name]) => !CLIENT_HEADERS.includes(name.toLowerCase())),
+    body,
+  });
 }
 
-/** The bytes that a client has to send for an import: the target as the URL has it, a Host unless there is one. */
-export function wireOfImport({ request }: CurlImport): Wire {
-  const [, host, target] = /^https?:\/\/([^/]+)(\/.*)$/.exec(request.url)!;
-  const headers = request.headers.map(({ name, value }): [string, string] => [name, value]);
-  if (!headers.some(([name]) => name.toLowerCase() === 'host')) headers.unshift(['Host', host!]);
-  return normalise({ requestLine: `${request.method} ${target!} HTTP/1.1`, headers, body: bodyOf(request.body) });
+/** Sends the import once with our own client. */
+export async function sendImport({ request, connections }: CurlImport): Promise<void> {
+  const { spec } = taskFor(request.url, { request, connections });
+  await using probe = probeFor(await prepareTask(spec, '/nonexistent'));
+  const { kind, message } = await probe.exchange();
+  if (kind !== 'answered') throw new Error(`the import was not answered: ${kind}: ${message}`);
 }
 
 export function bodyOf(body: BodySpec | null): string {
@@ -60,16 +81,17 @@ export function bodyOf(body: BodySpec | null): string {
   }
 }
 
-/** Takes out what the client sets, the version of curl, and the random part of the boundary. */
-function normalise({ requestLine, headers, body }: Wire): Wire {
-  const boundary = /boundary=(-{24}\w+)/.exec(headers.map(([, value]) => value).join('\n'))?.[1];
+/** Without the version of curl and the random part of the boundary. */
+function withoutChance(wire: Wire): Wire {
+  const boundary = /boundary=(-{24}\w+)/.exec(wire.headers.map(([, value]) => value).join('\n'))?.[1];
   const steady = (part: string): string => (boundary === undefined ? part : part.replaceAll(boundary, 'BOUNDARY'));
   return {
-    requestLine,
-    headers: headers
-      .filter(([name]) => !['content-length', 'connection'].includes(name.toLowerCase()))
-      .map(([name, value]) => [name, isCurl(value) && name === 'User-Agent' ? CURL_USER_AGENT : steady(value)]),
-    body: steady(body),
+    ...wire,
+    headers: wire.headers.map(([name, value]) => [
+      name,
+      isCurl(value) && name === 'User-Agent' ? CURL_USER_AGENT : steady(value),
+    ]),
+    body: steady(wire.body),
   };
 }
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodedError } from '../../src/lib/errors.ts';
-import { importCurl } from '../../src/task/curl/index.ts';
+import { importCurl, type CurlImport } from '../../src/task/curl/index.ts';
 import { CaptureServer } from '../support/capture-server.ts';
-import { runBash, wireOfCapture, wireOfImport } from '../support/curl-wire.ts';
+import { runBash, sendImport, wireOf, type Wire } from '../support/curl-wire.ts';
 
 /** `HOST` stands for the capture server's address. */
 const ACCEPTED: Record<string, string[]> = {
@@ -273,15 +273,28 @@ function addressed(command: string): string {
   return command.replaceAll('HOST', `127.0.0.1:${port}`).replaceAll('PORT', port);
 }
 
+/** What the real curl sends. */
+async function curlWire(command: string): Promise<Wire> {
+  const { stderr } = await runBash(command, folder);
+  const captured = server.take();
+  expect(captured, stderr).toHaveLength(1);
+  return wireOf(captured[0]!);
+}
+
+/** What our client sends. */
+async function importedWire(imported: CurlImport): Promise<Wire> {
+  await sendImport(imported);
+  const captured = server.take();
+  expect(captured).toHaveLength(1);
+  return wireOf(captured[0]!);
+}
+
 describe('an imported command sends, byte by byte, what the real curl sends', () => {
   for (const [topic, commands] of Object.entries(ACCEPTED)) {
     it.each(commands)(`in ${topic}: %s`, async (template) => {
       const command = addressed(template);
-      const { stderr } = await runBash(command, folder);
-      const captured = server.take();
-      expect(captured, stderr).toHaveLength(1);
-      const imported = importCurl(command, { baseDir: folder });
-      expect(wireOfImport(imported)).toEqual(wireOfCapture(captured[0]!));
+      const sent = await curlWire(command);
+      expect(await importedWire(importCurl(command, { baseDir: folder }))).toEqual(sent);
     });
   }
 });
@@ -299,19 +312,16 @@ describe('what the real curl refuses is refused', () => {
 it('the only header of curl that an import leaves out is Expect, which curl adds to large bodies', async () => {
   await writeFile(path.join(folder, 'large'), Buffer.alloc(1_500_000, 'x'));
   const command = addressed('curl --data-binary @large HOST');
-  await runBash(command, folder);
-  const sent = wireOfCapture(server.take()[0]!);
+  const sent = await curlWire(command);
   expect(sent.headers).toContainEqual(['Expect', '100-continue']);
-  const imported = wireOfImport(importCurl(command, { baseDir: folder }));
+  const imported = await importedWire(importCurl(command, { baseDir: folder }));
   expect(imported).toEqual({ ...sent, headers: sent.headers.filter(([name]) => name !== 'Expect') });
 });
 
 it("a query's bytes outside of ASCII are percent-encoded, with a warning, where curl sends them as they are", async () => {
   const command = addressed(`curl 'HOST/é?q=é'`);
-  await runBash(command, folder);
-  const sent = wireOfCapture(server.take()[0]!);
-  expect(sent.requestLine).toBe('GET /%c3%a9?q=\xc3\xa9 HTTP/1.1');
+  expect((await curlWire(command)).requestLine).toBe('GET /%c3%a9?q=\xc3\xa9 HTTP/1.1');
   const imported = importCurl(command, { baseDir: folder });
-  expect(wireOfImport(imported).requestLine).toBe('GET /%c3%a9?q=%c3%a9 HTTP/1.1');
+  expect((await importedWire(imported)).requestLine).toBe('GET /%c3%a9?q=%c3%a9 HTTP/1.1');
   expect(imported.warnings).toEqual([expect.stringContaining('percent-encoded')]);
 });
