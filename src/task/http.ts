@@ -29,6 +29,9 @@ export function readUrl(text: string): string {
       `expected a URL without spaces, control characters and backslashes, found ${show(bad)} in ${showUrl(text)}`,
     );
   }
+  if (!text.isWellFormed()) {
+    throw invalid(`expected a URL of whole characters, found half of a surrogate pair in ${showUrl(text)}`);
+  }
   if (text.length > LIMITS.urlLength)
     throw invalid(`expected a URL of at most ${LIMITS.urlLength} characters, found ${text.length}`);
   if (!/^https?:\/\/[^/]/i.test(text) || !URL.canParse(text)) {

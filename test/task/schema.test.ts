@@ -276,6 +276,11 @@ describe('parseTask: request', () => {
       { url: 'http://h/a b' },
       'request.url: expected a URL without spaces, control characters and backslashes, found " " in "http://h/a b"',
     ],
+    [
+      'half of a surrogate pair in the URL',
+      { url: 'http://h/\ud800' },
+      String.raw`request.url: expected a URL of whole characters, found half of a surrogate pair in "http://h/\ud800"`,
+    ],
     ['port 0', { url: 'http://h:0/' }, 'request.url: expected a port from 1 to 65535, found 0 in "http://h:0/"'],
     [
       'a password in a wrong URL',
