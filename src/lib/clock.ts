@@ -21,6 +21,9 @@ function measureOffsetMs(): number {
 
 const offsetMs = measureOffsetMs();
 
+/** The longest delay that `setTimeout` can take; a longer one would fire at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** Milliseconds (with a fraction) since an arbitrary instant, the same instant in every thread of this process. */
 export function nowMs(): number {
   return performance.now() + offsetMs;

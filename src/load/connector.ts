@@ -1,7 +1,7 @@
 import { lookup, type LookupOptions } from 'node:dns';
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
-import { nowMs } from '../lib/clock.ts';
+import { LONGEST_TIMER_MS, nowMs } from '../lib/clock.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import { classify, type Failure, type Phase } from './error-class.ts';
@@ -48,17 +48,19 @@ export class Connector {
   readonly #serverName: string | null;
   readonly #home: Endpoint;
   readonly #tls: PreparedTask['tls'];
-  #context: SecureContext | null = null;
+  /** Each is made once: to parse the root certificates takes longer than a handshake. */
+  #homeContext: SecureContext | null = null;
+  #foreignContext: SecureContext | null = null;
 
   /** @throws CodedError INVALID_INPUT when a certificate or key of an https: task cannot be read */
   constructor(task: PreparedTask) {
     const { spec, tls } = task;
-    this.#timeoutMs = spec.timeouts.connectMs;
+    this.#timeoutMs = Math.min(spec.timeouts.connectMs, LONGEST_TIMER_MS);
     this.#verify = spec.tls.verify;
     this.#serverName = spec.tls.serverName;
     this.#home = endpointOf(new URL(spec.request.url));
     this.#tls = tls;
-    if (this.#home.tls) this.#secureContext();
+    if (this.#home.tls) this.#homeContext = secureContext(tls);
   }
 
   /** Starts to connect. The socket that is given out has an error listener and no other. */
@@ -74,32 +76,40 @@ export class Connector {
     return connectTls({
       ...tcp,
       ...(servername === null ? {} : { servername }),
-      secureContext: this.#secureContext(),
+      secureContext: this.#contextFor(endpoint),
       rejectUnauthorized: this.#verify,
       ALPNProtocols: ['http/1.1'],
     });
   }
 
-  /** The task's own name is for the task's own host, not for one that a redirect leads to. SNI has no addresses. */
-  #serverNameFor({ host, port }: Endpoint): string | null {
-    if (this.#serverName !== null && host === this.#home.host && port === this.#home.port) return this.#serverName;
-    return isIP(host) === 0 ? host : null;
+  /** The task's own name is for the task's own origin, not for one that a redirect leads to. SNI has no addresses. */
+  #serverNameFor(endpoint: Endpoint): string | null {
+    if (this.#serverName !== null && this.#isHome(endpoint)) return this.#serverName;
+    return isIP(endpoint.host) === 0 ? endpoint.host : null;
   }
 
-  /** Made once: to parse the root certificates takes longer than a handshake. */
-  #secureContext(): SecureContext {
-    const { ca, cert, key } = this.#tls;
-    try {
-      this.#context ??= createSecureContext({
-        ...(ca === null ? {} : { ca }),
-        ...(cert === null ? {} : { cert }),
-        ...(key === null ? {} : { key }),
-      });
-      return this.#context;
-    } catch (error) {
-      const message = `tls: expected a CA, a certificate and its key in PEM form, found: ${errorMessage(error)}`;
-      throw new CodedError('INVALID_INPUT', message, { cause: error });
-    }
+  /** So is the client's certificate: it tells who the user is. */
+  #contextFor(endpoint: Endpoint): SecureContext {
+    if (this.#isHome(endpoint)) return (this.#homeContext ??= secureContext(this.#tls));
+    return (this.#foreignContext ??= secureContext({ ...this.#tls, cert: null, key: null }));
+  }
+
+  #isHome({ tls, host, port }: Endpoint): boolean {
+    return tls === this.#home.tls && host === this.#home.host && port === this.#home.port;
+  }
+}
+
+/** @throws CodedError INVALID_INPUT */
+function secureContext({ ca, cert, key }: PreparedTask['tls']): SecureContext {
+  try {
+    return createSecureContext({
+      ...(ca === null ? {} : { ca }),
+      ...(cert === null ? {} : { cert }),
+      ...(key === null ? {} : { key }),
+    });
+  } catch (error) {
+    const message = `tls: expected a CA, a certificate and its key in PEM form, found: ${errorMessage(error)}`;
+    throw new CodedError('INVALID_INPUT', message, { cause: error });
   }
 }
 

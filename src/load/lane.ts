@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Client, type buildConnector, type Dispatcher } from 'undici';
+import { LONGEST_TIMER_MS } from '../lib/clock.ts';
 import type { Connector, Dial, DialListener, Endpoint } from './connector.ts';
 import { classify, type Failure } from './error-class.ts';
 import type { RequestOptions } from './request.ts';
@@ -31,8 +32,6 @@ export interface LaneContext {
   activity: { events: number };
 }
 
-/** setTimeout's longest delay. */
-const NEVER_MS = 2 ** 31 - 1;
 /**
  * A server that says `Keep-Alive: timeout=N` closes an idle connection after N seconds, and a request that is on its
  * way then is lost. So undici closes it this much earlier. A second would turn `timeout=1` into a new connection for
@@ -77,8 +76,8 @@ export class Lane implements Dispatcher.DispatchHandler, DialListener {
       // The attack loop has the timeouts.
       headersTimeout: 0,
       bodyTimeout: 0,
-      keepAliveTimeout: NEVER_MS,
-      keepAliveMaxTimeout: NEVER_MS,
+      keepAliveTimeout: LONGEST_TIMER_MS,
+      keepAliveMaxTimeout: LONGEST_TIMER_MS,
       keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
       maxHeaderSize: MAX_HEAD_BYTES,
     });

@@ -16,14 +16,20 @@ interface TlsServer extends AsyncDisposable {
   seen: { serverName: string | false | null; client: string | undefined }[];
 }
 
-async function startTlsServer(options: ServerOptions = certificates.server): Promise<TlsServer> {
+/** `locations`: where paths redirect to. */
+async function startTlsServer(
+  options: ServerOptions = certificates.server,
+  locations: Readonly<Record<string, string>> = {},
+): Promise<TlsServer> {
   const seen: TlsServer['seen'] = [];
   const server = createServer(options, (request, response) => {
     const { socket } = request;
     if (!(socket instanceof TLSSocket)) throw new Error('expected a TLS socket');
     const client = (socket.getPeerCertificate() as { subject?: { CN: string } }).subject?.CN;
     seen.push({ serverName: socket.servername, client });
-    response.end('secret');
+    const location = locations[request.url!];
+    if (location === undefined) response.end('secret');
+    else response.writeHead(302, { location }).end();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -134,6 +140,33 @@ describe('TLS', () => {
     await using withClient = probeFor(taskFor(url, trusting({ pem: certificates.client })));
     expect(await withClient.exchange()).toMatchObject({ kind: 'answered' });
     expect(server.seen).toEqual([{ serverName: 'localhost', client: 'client' }]);
+  });
+
+  test("the client's certificate is for the task's own origin, not for those that redirects lead to", async () => {
+    const options = { ...certificates.server, ca: certificates.ca, requestCert: true, rejectUnauthorized: false };
+    const homeLocations: Record<string, string> = {};
+    const otherLocations: Record<string, string> = {};
+    await using home = await startTlsServer(options, homeLocations);
+    await using other = await startTlsServer(options, otherLocations);
+    homeLocations['/away'] = `https://localhost:${other.port}/back`;
+    otherLocations['/back'] = `https://localhost:${home.port}/end`;
+    const changes = trusting({
+      pem: certificates.client,
+      redirects: { follow: true },
+      connections: { reuse: false },
+    });
+    await using probe = probeFor(taskFor(`https://localhost:${home.port}/away`, changes));
+    expect(await probe.exchange()).toMatchObject({ kind: 'answered', body: 'secret' });
+    expect(home.seen.map(({ client }) => client)).toEqual(['client', 'client']);
+    expect(other.seen).toEqual([{ serverName: 'localhost', client: undefined }]);
+  });
+
+  test('a connect timeout of more than setTimeout can count (25 days) does not fire at once', async () => {
+    const answerLate: ServerOptions['SNICallback'] = (_name, answer) => void setTimeout(() => answer(null), 50);
+    await using server = await startTlsServer({ ...certificates.server, SNICallback: answerLate });
+    const task = taskFor(`https://localhost:${server.port}/`, trusting({ timeouts: { connectMs: 2 ** 31 } }));
+    await using probe = probeFor(task);
+    expect(await probe.exchange()).toMatchObject({ kind: 'answered', body: 'secret' });
   });
 
   test('a server that does not speak TLS', async () => {
