@@ -1,47 +1,14 @@
 import { once } from 'node:events';
-import { createServer, type ServerOptions } from 'node:https';
+import type { ServerOptions } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { createUndiciClient } from '../../src/load/undici.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { probeFor, taskFor, type TaskChanges } from '../support/exchange.ts';
 import { okResponse, startRawServer } from '../support/raw-server.ts';
+import { startTlsServer } from '../support/tls-server.ts';
 
 const certificates = makeCertificates();
-
-interface TlsServer extends AsyncDisposable {
-  port: number;
-  /** SNI of each request, and the common name of the client's certificate. */
-  seen: { serverName: string | false | null; client: string | undefined }[];
-}
-
-/** `locations`: where paths redirect to. */
-async function startTlsServer(
-  options: ServerOptions = certificates.server,
-  locations: Readonly<Record<string, string>> = {},
-): Promise<TlsServer> {
-  const seen: TlsServer['seen'] = [];
-  const server = createServer(options, (request, response) => {
-    const { socket } = request;
-    if (!(socket instanceof TLSSocket)) throw new Error('expected a TLS socket');
-    const client = (socket.getPeerCertificate() as { subject?: { CN: string } }).subject?.CN;
-    seen.push({ serverName: socket.servername, client });
-    const location = locations[request.url!];
-    if (location === undefined) response.end('secret');
-    else response.writeHead(302, { location }).end();
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    seen,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 const trusting = (changes: TaskChanges = {}): TaskChanges => ({
   ...changes,
@@ -50,7 +17,7 @@ const trusting = (changes: TaskChanges = {}): TaskChanges => ({
 
 describe('TLS', () => {
   test('a certificate of the given CA is accepted, and the phases of the connection are told', async () => {
-    await using server = await startTlsServer();
+    await using server = await startTlsServer(certificates.server);
     await using probe = probeFor(taskFor(`https://localhost:${server.port}/`, trusting()));
     const first = await probe.exchange();
     expect(first).toMatchObject({ kind: 'answered', body: 'secret' });
@@ -65,7 +32,7 @@ describe('TLS', () => {
 
   test('bytes are those of HTTP, without TLS', async () => {
     const response = okResponse('x'.repeat(1000));
-    await using server = await startTlsServer();
+    await using server = await startTlsServer(certificates.server);
     await using probe = probeFor(taskFor(`https://127.0.0.1:${server.port}/`, trusting()));
     await probe.exchange();
     const { bytesOut, bytesIn } = probe.client.traffic();
@@ -76,7 +43,7 @@ describe('TLS', () => {
   });
 
   test('a certificate of an unknown CA fails as tls, before anything is written', async () => {
-    await using server = await startTlsServer();
+    await using server = await startTlsServer(certificates.server);
     await using probe = probeFor(taskFor(`https://localhost:${server.port}/`));
     const outcome = await probe.exchange();
     expect(outcome).toMatchObject({ kind: 'tls', events: ['failed'] });
@@ -106,14 +73,14 @@ describe('TLS', () => {
   });
 
   test('an address is verified against the addresses of the certificate, without SNI', async () => {
-    await using server = await startTlsServer();
+    await using server = await startTlsServer(certificates.server);
     await using probe = probeFor(taskFor(`https://127.0.0.1:${server.port}/`, trusting()));
     expect(await probe.exchange()).toMatchObject({ kind: 'answered' });
     expect(server.seen[0]!.serverName).toBe(false);
   });
 
   test("the Host header does not change SNI, nor the connection's reuse", async () => {
-    await using server = await startTlsServer();
+    await using server = await startTlsServer(certificates.server);
     const request = { headers: [{ name: 'Host', value: 'shop.example' }] };
     await using probe = probeFor(taskFor(`https://localhost:${server.port}/`, trusting({ request })));
     for (let i = 0; i < 3; i++) expect(await probe.exchange()).toMatchObject({ kind: 'answered' });
