@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { CodedError, systemReason } from '../lib/errors.ts';
 
 /**
  * Writes text and waits until the stream has taken all of it.
@@ -31,24 +31,6 @@ export async function writeReportFile(path: string, text: string): Promise<void>
 /** For a stream whose text may get lost: a reader that has gone must not end the program. */
 export function ignoreErrors(stream: Writable): void {
   stream.on('error', () => undefined);
-}
-
-/** The words for what an output may fail with; anything else is told in the system's own words. */
-const REASONS: Record<string, string> = {
-  EPIPE: 'its reader has closed the pipe',
-  ERR_STREAM_DESTROYED: 'it has failed before',
-  ENOSPC: 'no space is left on the device',
-  EDQUOT: 'the disk quota is used up',
-  EFBIG: 'the file is too large',
-  EIO: 'the device failed',
-  EACCES: 'permission denied',
-  ENOENT: 'no such file or folder',
-  EISDIR: 'it is a folder',
-};
-
-export function systemReason(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return REASONS[code] ?? errorMessage(error);
 }
 
 function outputError(what: string, error: unknown): CodedError {

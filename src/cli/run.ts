@@ -1,7 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LocalRun } from '../app/compose.ts';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { CodedError, errorMessage, systemReason } from '../lib/errors.ts';
 import { maskText } from '../lib/mask.ts';
 import { show } from '../lib/show.ts';
 import { formatJson } from '../report/json.ts';
@@ -13,7 +13,7 @@ import { EXIT, runExitCode } from './exit.ts';
 import { LineView } from './lines.ts';
 import { LiveView } from './live.ts';
 import type { RunOptions } from './options.ts';
-import { systemReason, writeReportFile, writeText } from './output.ts';
+import { writeReportFile, writeText } from './output.ts';
 import { SecondReader, type View } from './second.ts';
 import { onSignals } from './signals.ts';
 import { TableView } from './table.ts';

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
-import { CodedError } from '../lib/errors.ts';
+import { CodedError, systemReason } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { importCurl } from '../task/curl/index.ts';
 import { LIMITS } from '../task/defaults.ts';
@@ -9,7 +9,6 @@ import { parseTaskFile } from '../task/file.ts';
 import { formatTask } from '../task/format.ts';
 import { parseTask, type TaskInput } from '../task/schema.ts';
 import type { TaskSpec } from '../task/spec.ts';
-import { systemReason } from './output.ts';
 
 /** The flags of which exactly one says where the request comes from; `--url` may stand beside the others. */
 export interface SourceFlags {

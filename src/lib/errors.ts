@@ -30,3 +30,29 @@ export class CodedError extends Error {
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What a user gave is wrong: what was expected, and what was found. */
+export function invalid(message: string, cause?: unknown): CodedError {
+  return new CodedError('INVALID_INPUT', message, cause === undefined ? {} : { cause });
+}
+
+/** The words for what a file or stream may fail with; anything else is told in the system's own words. */
+const SYSTEM_REASONS: Readonly<Record<string, string>> = {
+  EPIPE: 'its reader has closed the pipe',
+  ERR_STREAM_DESTROYED: 'it has failed before',
+  ENOSPC: 'no space is left on the device',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is too large',
+  EIO: 'the device failed',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'no such file or folder',
+  EISDIR: 'it is a folder',
+};
+
+/** Why a file or stream could not be read or written, in a few words. */
+export function systemReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return SYSTEM_REASONS[code] ?? errorMessage(error);
+}

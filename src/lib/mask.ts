@@ -1,5 +1,5 @@
 /** What stands in the place of a secret. */
-export const MASK = '***';
+const MASK = '***';
 
 /** A shorter string is not searched for in texts: it would hit innocent words and hide nothing. */
 const MIN_SECRET_LENGTH = 4;

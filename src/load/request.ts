@@ -1,5 +1,6 @@
 import { Client, type Dispatcher } from 'undici';
 import { CodedError } from '../lib/errors.ts';
+import { percentDecode } from '../lib/percent.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import { endpointOf, type Endpoint } from './connector.ts';
 
@@ -109,17 +110,8 @@ function withoutHeaders(headers: readonly string[], drop: (lowerCaseName: string
 
 /** RFC 7617, in UTF-8. */
 function basicAuthorization(url: URL): string {
-  const userAndPassword = `${decodeUserInfo(url.username)}:${decodeUserInfo(url.password)}`;
+  const userAndPassword = `${percentDecode(url.username)}:${percentDecode(url.password)}`;
   return `Basic ${Buffer.from(userAndPassword).toString('base64')}`;
-}
-
-/** A stray % stands for itself. */
-function decodeUserInfo(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Lets undici judge the request with a client that never connects: what is accepted stays pending until it is destroyed. */

@@ -1,8 +1,9 @@
 import * as z from 'zod';
+import { invalid } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { parseSize } from '../lib/size.ts';
 import { parseJsonPath, parsePattern, parseStatusItem } from './checks.ts';
-import { duration, invalid, jsonValue, object, read, validText } from './fields.ts';
+import { duration, jsonValue, object, read, validText } from './fields.ts';
 import type { CheckSpec } from './spec.ts';
 
 const statusItem = read(

@@ -1,5 +1,5 @@
 import { compile, type JSONPathQuery } from 'json-p3';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { errorMessage, invalid } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import type { CheckSpec } from './spec.ts';
 
@@ -66,8 +66,4 @@ function fullLabel(check: CheckSpec): string {
     case 'verify':
       return `verify ${check.verify}`;
   }
-}
-
-function invalid(message: string, cause?: unknown): CodedError {
-  return new CodedError('INVALID_INPUT', message, { cause });
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
-import { CodedError } from '../lib/errors.ts';
+import { CodedError, invalid } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { LIMITS } from './defaults.ts';
 import { unknownKey } from './problems.ts';
@@ -36,10 +36,6 @@ export function validText(parse: (text: string) => unknown) {
     parse(text);
     return text;
   });
-}
-
-export function invalid(message: string): CodedError {
-  return new CodedError('INVALID_INPUT', message);
 }
 
 const durationText = z

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { formatDuration } from '../lib/duration.ts';
 import { isSecretName, maskHeaderValue, maskUrl } from '../lib/mask.ts';
+import { percentDecode } from '../lib/percent.ts';
 import { DEFAULTS, defaultMethod, defaultName } from './defaults.ts';
 import { formatRate } from './rate.ts';
 import type { BodySpec, CheckSpec, LoadSpec, StageSpec, TaskSpec } from './spec.ts';
@@ -176,7 +177,7 @@ function urlSecrets(text: string): string[] {
   const query = [...url.searchParams].filter(([name]) => isSecretName(name)).map(([, value]) => value);
   const secrets = query.flatMap((value) => [value, encodeURIComponent(value)]);
   if (url.username === '' && url.password === '') return secrets;
-  const [user, password] = [decode(url.username), decode(url.password)];
+  const [user, password] = [percentDecode(url.username), percentDecode(url.password)];
   const basic = Buffer.from(`${user}:${password}`).toString('base64');
   // A user without a password is a token.
   return [
@@ -185,13 +186,4 @@ function urlSecrets(text: string): string[] {
     `${user}:${password}`,
     ...(password === '' ? [user, url.username] : [password, url.password]),
   ];
-}
-
-/** Percent-decoded; as it is when it cannot be. */
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

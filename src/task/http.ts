@@ -1,11 +1,9 @@
 import { isIP } from 'node:net';
+import { invalid } from '../lib/errors.ts';
 import { maskUrl } from '../lib/mask.ts';
 import { show } from '../lib/show.ts';
 import { LIMITS } from './defaults.ts';
-import { invalid } from './fields.ts';
 
-/** token of RFC 9110 section 5.6.2 */
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** What field-value of RFC 9110 section 5.5 does not allow; a character above U+00FF has no byte of its own. */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/u;
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
@@ -51,16 +49,21 @@ function showUrl(text: string): string {
   return show(maskUrl(text));
 }
 
+/** A token of RFC 9110 section 5.6.2: what methods and names of headers are. */
+export function isToken(text: string): boolean {
+  return /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(text);
+}
+
 /** A method, as written: methods are case-sensitive. @throws CodedError INVALID_INPUT */
 export function readMethod(text: string): string {
-  if (!TOKEN.test(text)) throw invalid(`expected a method like GET or POST, found ${show(text)}`);
+  if (!isToken(text)) throw invalid(`expected a method like GET or POST, found ${show(text)}`);
   if (text === 'CONNECT') throw invalid('expected a method other than CONNECT, which asks a proxy for a tunnel');
   return text;
 }
 
 /** @throws CodedError INVALID_INPUT */
 export function readHeaderName(text: string): string {
-  if (!TOKEN.test(text)) throw invalid(`expected a header name like X-Request-Id, found ${show(text)}`);
+  if (!isToken(text)) throw invalid(`expected a header name like X-Request-Id, found ${show(text)}`);
   const owner = CLIENT_HEADERS[text.toLowerCase()];
   if (owner !== undefined) throw invalid(`header ${text} cannot be set: ${owner}; leave it out`);
   return text;

@@ -1,8 +1,9 @@
 import * as z from 'zod';
+import { invalid } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { checkInput } from './check-input.ts';
 import { DEFAULTS, LIMITS } from './defaults.ts';
-import { count, duration, durationOrZero, filePath, invalid, object, read } from './fields.ts';
+import { count, duration, durationOrZero, filePath, object, read } from './fields.ts';
 import { readHeaderName, readHeaderValue, readMethod, readServerName, readUrl } from './http.ts';
 import { parseRate } from './rate.ts';
 import { parseSlo } from './slo.ts';

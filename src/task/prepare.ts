@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { CodedError, errorMessage, invalid, systemReason } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { LIMITS } from './defaults.ts';
 import type { BodySpec, PreparedTask, TaskSpec, TlsSpec } from './spec.ts';
@@ -12,7 +12,7 @@ import type { BodySpec, PreparedTask, TaskSpec, TlsSpec } from './spec.ts';
  * that TLS can use.
  *
  * @param baseDir relative paths begin here: the task file's folder, or the working directory
- * @throws CodedError INVALID_INPUT with all problems at once: `request.body.file: cannot read "x": no such file`
+ * @throws CodedError INVALID_INPUT with all problems at once: `request.body.file: cannot read "x": no such file or folder`
  */
 export async function prepareTask(spec: TaskSpec, baseDir: string): Promise<PreparedTask> {
   const problems: string[] = [];
@@ -21,7 +21,7 @@ export async function prepareTask(spec: TaskSpec, baseDir: string): Promise<Prep
     try {
       return await readUpTo(path.resolve(baseDir, file), maxBytes);
     } catch (error) {
-      problems.push(`${key}: cannot read ${show(file)}: ${reasonOf(error)}`);
+      problems.push(`${key}: cannot read ${show(file)}: ${systemReason(error)}`);
       return null;
     }
   };
@@ -63,24 +63,11 @@ async function readUpTo(file: string, maxBytes: number): Promise<Uint8Array> {
     chunks.push(chunk);
     length += chunk.length;
   }
-  if (length > maxBytes) throw new CodedError('INVALID_INPUT', `it has more than ${maxBytes} bytes`);
+  if (length > maxBytes) throw invalid(`it has more than ${maxBytes} bytes`);
   return Buffer.concat(chunks);
 }
 
 const CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^]*?-----END [A-Z ]*CERTIFICATE-----/g;
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
-  ENOTDIR: 'no such file',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EISDIR: 'it is a folder',
-};
-
-function reasonOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return REASONS[code ?? ''] ?? errorMessage(error);
-}
 
 function textOf(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : Buffer.from(bytes).toString();

@@ -1,5 +1,5 @@
 import { parseDuration } from '../lib/duration.ts';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { errorMessage, invalid } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { nearest } from '../lib/suggest.ts';
 import { parseRate } from './rate.ts';
@@ -31,8 +31,7 @@ export type LatencyMetric = { kind: 'latency'; basis: 'response' | 'service' } &
   { stat: 'percentile'; percent: number } | { stat: 'max' } | { stat: 'mean' }
 );
 
-export const SLO_OPERATORS = ['<', '<=', '>', '>='] as const;
-export type SloOperator = (typeof SLO_OPERATORS)[number];
+export type SloOperator = '<' | '<=' | '>' | '>=';
 
 const SLO = /^([a-z][a-z0-9.]*)\s*(<=|>=|<|>)\s*([^\s<>=]+)(?:\s+(.+))?$/i;
 const KNOWN_METRICS = [
@@ -110,8 +109,4 @@ function within(text: string, parse: () => number): number {
   } catch (error) {
     throw invalid(`${errorMessage(error)} (in ${show(text)})`, error);
   }
-}
-
-function invalid(message: string, cause?: unknown): CodedError {
-  return new CodedError('INVALID_INPUT', message, { cause });
 }

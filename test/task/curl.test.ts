@@ -163,9 +163,9 @@ describe('a command that cannot be imported', () => {
     ['curl --key k.pem x', '--key: expected a certificate (-E) with it, found none'],
     ['curl -b jar.txt x', /^-b: expected cookies like "name=value; other=value", found none: files of cookies/],
     ['curl -d @- x', '-d: expected the path of a file, found "-": the standard input is not read'],
-    ['curl -d @none x', '-d: cannot read "none": no such file'],
-    ['curl -d @a.txt/ x', '-d: cannot read "a.txt/": no such file'],
-    ['curl -H @none x', '-H: cannot read "none": no such file'],
+    ['curl -d @none x', '-d: cannot read "none": no such file or folder'],
+    ['curl -d @a.txt/ x', '-d: cannot read "a.txt/": no such file or folder'],
+    ['curl -H @none x', '-H: cannot read "none": no such file or folder'],
     ['curl -d @. x', '-d: cannot read ".": it is not a regular file'],
     ['curl -d @/dev/zero x', '-d: cannot read "/dev/zero": it is not a regular file'],
     ['curl -T a.txt -T a.txt x', '-T: expected one file, found several'],
@@ -210,8 +210,8 @@ describe('a command that cannot be imported', () => {
       '-H: expected a header like "Name: value", found the name "A B"',
       '-H: expected a header like "Name: value", found the name "C D"',
       expect.stringContaining('expected one URL'),
-      '-d: cannot read "none": no such file',
-      '-d: cannot read "nine": no such file',
+      '-d: cannot read "none": no such file or folder',
+      '-d: cannot read "nine": no such file or folder',
     ]);
   });
 

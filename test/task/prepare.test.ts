@@ -82,10 +82,10 @@ describe('prepareTask', () => {
   it('tells all files that cannot be read at once', async () => {
     const tls = { ca: 'folder', cert: 'body.bin/x', key: 'none.key' };
     expect(await problemsOf({ body: { file: 'none.json' }, tls })).toEqual([
-      'request.body.file: cannot read "none.json": no such file',
+      'request.body.file: cannot read "none.json": no such file or folder',
       'tls.ca: cannot read "folder": it is a folder',
-      'tls.cert: cannot read "body.bin/x": no such file',
-      'tls.key: cannot read "none.key": no such file',
+      'tls.cert: cannot read "body.bin/x": no such file or folder',
+      'tls.key: cannot read "none.key": no such file or folder',
     ]);
   });
 

@@ -9,7 +9,7 @@ export const SETTING_NAMES = ['status', 'latency', 'size', 'slow', 'error'] as c
 export type SettingName = (typeof SETTING_NAMES)[number];
 
 /** How an answer is spoilt. */
-export const FAILURES = [
+const FAILURES = [
   /** The connection is reset (RST) instead of an answer. */
   'reset',
   /** The connection is closed (FIN) instead of an answer. */

@@ -1,5 +1,5 @@
+import { invalid } from '../../lib/errors.ts';
 import { LIMITS } from '../defaults.ts';
-import { invalid } from '../fields.ts';
 import type { BodySpec } from '../spec.ts';
 import { exactText, type ByteText } from './bytes.ts';
 import { joinData } from './data.ts';

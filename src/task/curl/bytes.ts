@@ -26,7 +26,14 @@ export function exactText(bytes: Uint8Array): string | null {
   }
 }
 
-/** Percent-encoding of RFC 3986 with lower-case digits, which curl uses within URLs. */
-export function percentEncode(text: ByteText, unsafe: RegExp): ByteText {
-  return text.replace(unsafe, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
+/**
+ * Percent-encoding of RFC 3986. curl writes hexadecimal digits in lower case within URLs, in upper case in forms.
+ *
+ * @param unsafe finds the bytes to encode; it must be global
+ */
+export function percentEncode(text: ByteText, unsafe: RegExp, digits: 'lower' | 'upper'): ByteText {
+  return text.replace(unsafe, (byte) => {
+    const hex = byte.charCodeAt(0).toString(16).padStart(2, '0');
+    return `%${digits === 'upper' ? hex.toUpperCase() : hex}`;
+  });
 }

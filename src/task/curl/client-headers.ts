@@ -1,4 +1,4 @@
-import { invalid } from '../fields.ts';
+import { invalid } from '../../lib/errors.ts';
 import type { ConnectionsSpec } from '../spec.ts';
 import type { CustomHeader } from './headers.ts';
 

@@ -1,5 +1,5 @@
+import { invalid } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
-import { invalid } from '../fields.ts';
 import type { ByteText } from './bytes.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { invalid } from '../fields.ts';
+import { invalid } from '../../lib/errors.ts';
 import { bytesOf, percentEncode, type ByteText } from './bytes.ts';
 import type { CommandFiles } from './files.ts';
 import { eachGiven, type Given } from './given.ts';
@@ -20,11 +20,8 @@ export function joinData(pieces: readonly DataPiece[], files: CommandFiles): Buf
 }
 
 /** `application/x-www-form-urlencoded`, as `--data-urlencode` writes it: `+` for a space. */
-export function urlEncode(bytes: Uint8Array): ByteText {
-  const text = Buffer.from(bytes).toString('latin1');
-  return text.replace(/[^A-Za-z0-9\-._~]/g, (byte) =>
-    byte === ' ' ? '+' : `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  );
+function urlEncode(text: ByteText): ByteText {
+  return percentEncode(text, /[^A-Za-z0-9\-._~ ]/g, 'upper').replaceAll(' ', '+');
 }
 
 /** The forms of `--data-urlencode`: `content`, `=content`, `name=content`, `@file`, `name@file`. */
@@ -33,13 +30,13 @@ export function readUrlEncoded(value: ByteText, files: CommandFiles): ByteText {
   const at = value.indexOf(separator);
   const name = value.slice(0, Math.max(at, 0));
   const content = value.slice(at + 1);
-  const encoded = urlEncode(at >= 0 && separator === '@' ? files.read(content) : bytesOf(content));
+  const encoded = urlEncode(at >= 0 && separator === '@' ? files.read(content).toString('latin1') : content);
   return name === '' ? encoded : `${name}=${encoded}`;
 }
 
 /** A name or text for a place within a URL: all but unreserved characters percent-encoded. */
 export function urlSegment(text: ByteText): ByteText {
-  return percentEncode(text, /[^A-Za-z0-9\-._~]/g);
+  return percentEncode(text, /[^A-Za-z0-9\-._~]/g, 'lower');
 }
 
 function readData({ kind, value }: DataPiece, files: CommandFiles): Buffer {

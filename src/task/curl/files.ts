@@ -1,9 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { errorMessage } from '../../lib/errors.ts';
+import { invalid, systemReason } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
 import { LIMITS } from '../defaults.ts';
-import { invalid } from '../fields.ts';
 import { readable, type ByteText } from './bytes.ts';
 
 /** Reads the files that a command names; together at most 64 MiB, a body's limit. */
@@ -41,9 +40,7 @@ export class CommandFiles {
       this.#leftBytes -= stat.size;
       return readFileSync(handle);
     } catch (error) {
-      const isMissing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
-      if (isMissing) throw invalid(`cannot read ${shown}: no such file`);
-      if (error instanceof Error && 'syscall' in error) throw invalid(`cannot read ${shown}: ${errorMessage(error)}`);
+      if (error instanceof Error && 'syscall' in error) throw invalid(`cannot read ${shown}: ${systemReason(error)}`);
       throw error;
     } finally {
       if (handle !== undefined) closeSync(handle);

@@ -1,5 +1,5 @@
+import { invalid } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
-import { invalid } from '../fields.ts';
 import { readable, type ByteText } from './bytes.ts';
 
 /** The content (or the file's path) of a form field, and what stands behind it. */

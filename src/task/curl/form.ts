@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { invalid } from '../fields.ts';
+import { invalid } from '../../lib/errors.ts';
 import { bytesOf, type ByteText } from './bytes.ts';
 import type { CommandFiles } from './files.ts';
 import { readFields } from './form-fields.ts';

@@ -1,7 +1,7 @@
+import { invalid } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
 import { LIMITS } from '../defaults.ts';
-import { invalid } from '../fields.ts';
-import { readHeaderName, readHeaderValue } from '../http.ts';
+import { isToken, readHeaderName, readHeaderValue } from '../http.ts';
 import type { HeaderSpec } from '../spec.ts';
 import { readable, type ByteText } from './bytes.ts';
 import type { CommandFiles } from './files.ts';
@@ -41,7 +41,7 @@ function readHeaderLine(line: ByteText, warn: (message: string) => void): Custom
     warn('curl leaves a header without ":" out');
     return null;
   }
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+  if (!isToken(name)) {
     throw invalid(`expected a header like "Name: value", found the name ${show(readable(name))}`);
   }
   const value = trim(rest!);

@@ -1,5 +1,5 @@
+import { invalid } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
-import { invalid } from '../fields.ts';
 import type { ConnectionsSpec, RedirectsSpec, RequestSpec, TimeoutsSpec, TlsSpec } from '../spec.ts';
 import { readArguments } from './arguments.ts';
 import { bashWords } from './bash-words.ts';
@@ -10,7 +10,7 @@ import { eachGiven, Problems } from './given.ts';
 import { buildRequest } from './request.ts';
 import { applyArgument, noSettings, type Settings } from './settings.ts';
 
-export { CURL_ACCEPT_ENCODING, CURL_USER_AGENT } from './request.ts';
+export { CURL_USER_AGENT } from './request.ts';
 
 /** The parts of a task that a curl command says. */
 export interface CurlImport {

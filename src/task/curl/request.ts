@@ -1,4 +1,4 @@
-import { invalid } from '../fields.ts';
+import { invalid } from '../../lib/errors.ts';
 import type { ConnectionsSpec, RequestSpec } from '../spec.ts';
 import { bodySpec, METHODS, readContent, requestKind, type Content, type RequestKind } from './body.ts';
 import { bytesOf, type ByteText } from './bytes.ts';
@@ -13,7 +13,7 @@ import { readCurlUrl, withoutDots, writeUrl, type CurlUrl } from './url.ts';
 /** What an import sends as curl's own User-Agent. */
 export const CURL_USER_AGENT = 'curl/8.14.1';
 /** What a curl with all of its codecs sends for `--compressed`. */
-export const CURL_ACCEPT_ENCODING = 'deflate, gzip, br, zstd';
+const CURL_ACCEPT_ENCODING = 'deflate, gzip, br, zstd';
 
 export interface BuiltRequest {
   request: RequestSpec;

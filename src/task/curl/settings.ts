@@ -1,5 +1,5 @@
+import { invalid } from '../../lib/errors.ts';
 import { LIMITS } from '../defaults.ts';
-import { invalid } from '../fields.ts';
 import { readMethod } from '../http.ts';
 import type { Argument } from './arguments.ts';
 import { readable, type ByteText } from './bytes.ts';

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
+import { invalid } from '../../lib/errors.ts';
 import { maskUrl } from '../../lib/mask.ts';
 import { show } from '../../lib/show.ts';
-import { invalid } from '../fields.ts';
 import { readUrl } from '../http.ts';
 import { percentEncode, readable, type ByteText } from './bytes.ts';
 
@@ -70,7 +70,7 @@ export function withoutDots(path: ByteText): ByteText {
 /** The URL as text, its bytes outside of ASCII percent-encoded. @throws CodedError INVALID_INPUT */
 export function writeUrl({ scheme, host, path, query }: CurlUrl): string {
   const target = query === null ? path : `${path}?${query}`;
-  return readUrl(`${scheme}://${host}${percentEncode(target, NON_ASCII)}`);
+  return readUrl(`${scheme}://${host}${percentEncode(target, NON_ASCII, 'lower')}`);
 }
 
 function readHost(text: ByteText, whole: ByteText): string {
