@@ -76,7 +76,7 @@ export class Attack implements AsyncDisposable {
     });
     this.#loop = new PollLoop(
       () => this.#poll(),
-      () => this.#tally.events,
+      () => this.#client.events,
     );
     this.#health = new HealthProbe(() => this.#loop.polledMs);
     // In the closed model the users are the limit, also when a retune wants more of them than the plan had at first.

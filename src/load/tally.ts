@@ -24,8 +24,6 @@ export class Tally {
   readonly #failedChecks: boolean[];
   #boundaryMs = Infinity;
   #second = 0;
-  /** Events so far: tells a turn of the event loop in which something happened. */
-  events = 0;
 
   constructor(options: TallyOptions) {
     this.#options = options;
@@ -78,14 +76,12 @@ export class Tally {
   }
 
   written(now: number, warm: boolean): void {
-    this.events++;
     this.roll(now);
     this.#recorder.counts.written++;
     if (warm) this.#recorder.warmup.written++;
   }
 
   redirected(warm: boolean): void {
-    this.events++;
     this.roll(nowMs());
     this.#recorder.counts.redirects++;
     if (warm) this.#recorder.warmup.redirects++;
@@ -100,7 +96,6 @@ export class Tally {
   }
 
   answered(slot: Slot, answer: Answer, now: number): void {
-    this.events++;
     this.roll(now);
     const { verifier } = this.#options;
     const passed = verifier.verify(answer, now - slot.startMs, this.#failedChecks);
@@ -113,7 +108,6 @@ export class Tally {
 
   /** The hit ended without a whole answer. */
   failed(slot: Slot, errorClass: ErrorClass | 'aborted', message: string): void {
-    this.events++;
     this.roll(nowMs());
     const outcome = slot.writtenMs === 0 ? 'unwritten' : errorClass === 'aborted' ? 'aborted' : 'failed';
     this.#recorder.counts[outcome]++;

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { Connector, endpointOf, type DialListener, type Endpoint } from '../../src/load/connector.ts';
 import type { Failure } from '../../src/load/error-class.ts';
-import { probeFor, taskFor } from '../support/exchange.ts';
+import { taskFor } from '../support/engine.ts';
+import { probeFor } from '../support/exchange.ts';
 import { okResponse, startRawServer } from '../support/raw-server.ts';
 
 interface Dialled {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { probeFor, taskFor, type Probe } from '../support/exchange.ts';
+import { taskFor } from '../support/engine.ts';
+import { probeFor, type Probe } from '../support/exchange.ts';
 import { okResponse, startRawServer, type RawRequest, type RawServer } from '../support/raw-server.ts';
 
 /** The invariant of the product: answered <= requests that the target saw <= written + redirects. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { probeFor, taskFor, type Probe } from '../support/exchange.ts';
+import { taskFor } from '../support/engine.ts';
+import { probeFor, type Probe } from '../support/exchange.ts';
 import { startRawServer, type RawRequest } from '../support/raw-server.ts';
 
 /** What a server may say to one request: bytes in pieces, and what becomes of the connection then. */

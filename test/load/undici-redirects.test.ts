@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { probeFor, taskFor, type TaskChanges } from '../support/exchange.ts';
+import { taskFor, type TaskChanges } from '../support/engine.ts';
+import { probeFor } from '../support/exchange.ts';
 import { okResponse, startRawServer, type RawRequest } from '../support/raw-server.ts';
 
 const redirect = (status: number, location: string) =>

@@ -4,7 +4,8 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createUndiciClient } from '../../src/load/undici.ts';
 import { makeCertificates } from '../support/certificates.ts';
-import { probeFor, taskFor, type TaskChanges } from '../support/exchange.ts';
+import { taskFor, type TaskChanges } from '../support/engine.ts';
+import { probeFor } from '../support/exchange.ts';
 import { okResponse, startRawServer } from '../support/raw-server.ts';
 import { startTlsServer } from '../support/tls-server.ts';
 

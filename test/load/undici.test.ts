@@ -3,8 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createUndiciClient } from '../../src/load/undici.ts';
+import { taskFor } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { Probe, probeFor, taskFor } from '../support/exchange.ts';
+import { Probe, probeFor } from '../support/exchange.ts';
 import { okResponse, startRawServer, type RawRequest } from '../support/raw-server.ts';
 
 const answerOk = ({ socket }: RawRequest) => void socket.write(okResponse());

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Answer } from '../../src/load/client.ts';
 import { compileChecks, MAX_CHECKED_BODY_BYTES } from '../../src/load/verify.ts';
 import type { CheckSpec } from '../../src/task/spec.ts';
-import { taskFor } from '../support/exchange.ts';
+import { taskFor } from '../support/engine.ts';
 
 const compile = (...checks: CheckSpec[]) => compileChecks({ ...taskFor('http://h/').spec, checks });
 

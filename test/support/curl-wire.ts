@@ -5,7 +5,8 @@ import { CURL_USER_AGENT, type CurlImport } from '../../src/task/curl/index.ts';
 import { prepareTask } from '../../src/task/prepare.ts';
 import type { BodySpec } from '../../src/task/spec.ts';
 import type { Captured } from './capture-server.ts';
-import { probeFor, taskFor } from './exchange.ts';
+import { taskFor } from './engine.ts';
+import { probeFor } from './exchange.ts';
 
 /** What is compared of a request. */
 export interface Wire {

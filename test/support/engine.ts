@@ -11,16 +11,21 @@ export const constant = (target: number, durationMs: number | null): StageSpec =
   shape: 'constant',
 });
 
-type Overrides = {
+/** What is to be laid over the parts of a task; the body, and certificates as PEM texts. */
+export type TaskChanges = {
   [K in keyof TaskSpec]?: TaskSpec[K] extends unknown[] | string ? TaskSpec[K] : Partial<TaskSpec[K]>;
+} & {
+  body?: string | Uint8Array;
+  pem?: Partial<PreparedTask['tls']>;
 };
 
-/** A task for tests: open, 100/s for 1 s, short grace; what is given replaces that. */
-export function taskFor(url: string, overrides: Overrides = {}): PreparedTask {
+/** A task for tests: GET, open, 100/s for 1 s, short grace; what is given replaces that. */
+export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
+  const { body, pem, ...spec } = changes;
   return {
     spec: {
       name: 'test',
-      request: { method: 'GET', url, headers: [], body: null, ...overrides.request },
+      request: { method: 'GET', url, headers: [], body: null, ...spec.request },
       load: {
         model: 'open',
         stages: [constant(100, 1_000)],
@@ -31,17 +36,17 @@ export function taskFor(url: string, overrides: Overrides = {}): PreparedTask {
         onSaturated: 'drop',
         maxQueue: 10_000,
         graceMs: 5_000,
-        ...overrides.load,
+        ...spec.load,
       },
-      connections: { max: null, reuse: true, ...overrides.connections },
-      timeouts: { connectMs: 2_000, responseMs: 5_000, totalMs: 10_000, ...overrides.timeouts },
-      redirects: { follow: false, max: 10, ...overrides.redirects },
-      tls: { verify: true, caFile: null, certFile: null, keyFile: null, serverName: null, ...overrides.tls },
-      checks: overrides.checks ?? [],
-      slos: overrides.slos ?? [],
+      connections: { max: null, reuse: true, ...spec.connections },
+      timeouts: { connectMs: 2_000, responseMs: 5_000, totalMs: 10_000, ...spec.timeouts },
+      redirects: { follow: false, max: 10, ...spec.redirects },
+      tls: { verify: true, caFile: null, certFile: null, keyFile: null, serverName: null, ...spec.tls },
+      checks: spec.checks ?? [],
+      slos: spec.slos ?? [],
     },
-    body: null,
-    tls: { ca: null, cert: null, key: null },
+    body: body === undefined ? null : Buffer.from(body),
+    tls: { ca: null, cert: null, key: null, ...pem },
   };
 }
 

@@ -1,43 +1,7 @@
 import type { Answer, ClientConnection, ExchangeListener, ProtocolClient } from '../../src/load/client.ts';
 import { createUndiciClient } from '../../src/load/undici.ts';
 import type { ErrorClass } from '../../src/task/sample.ts';
-import type { PreparedTask, TaskSpec } from '../../src/task/spec.ts';
-
-export type TaskChanges = { [K in keyof TaskSpec]?: Partial<TaskSpec[K]> } & {
-  body?: string | Uint8Array;
-  pem?: Partial<PreparedTask['tls']>;
-};
-
-/** A task with one GET to the URL; `changes` are laid over its parts. */
-export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
-  const { body, pem, ...parts } = changes;
-  const spec: TaskSpec = {
-    name: 'test',
-    request: { method: 'GET', url, headers: [], body: null, ...parts.request },
-    load: {
-      model: 'closed',
-      stages: [{ durationMs: 1000, target: 1, shape: 'constant' }],
-      hits: null,
-      warmupMs: 0,
-      thinkTimeMs: 0,
-      maxInFlight: 1,
-      onSaturated: 'drop',
-      maxQueue: 0,
-      graceMs: 1000,
-    },
-    connections: { max: null, reuse: true, ...parts.connections },
-    timeouts: { connectMs: 5000, responseMs: 5000, totalMs: 5000, ...parts.timeouts },
-    redirects: { follow: false, max: 10, ...parts.redirects },
-    tls: { verify: true, caFile: null, certFile: null, keyFile: null, serverName: null, ...parts.tls },
-    checks: (parts.checks ?? []) as TaskSpec['checks'],
-    slos: [],
-  };
-  return {
-    spec,
-    body: body === undefined ? null : Buffer.from(body),
-    tls: { ca: null, cert: null, key: null, ...pem },
-  };
-}
+import type { PreparedTask } from '../../src/task/spec.ts';
 
 export interface Outcome {
   /** `answered`, or the class of the failure. */
