@@ -36,7 +36,7 @@ export function formatLine({ sample, row, verdict }: Second, isOpen: boolean): s
   if (isOpen) parts.push(`response ${formatPair(row.responseP50Ms, row.responseP99Ms)}`);
   parts.push(`service ${formatPair(row.serviceP50Ms, row.serviceP99Ms)}`);
   const errors = formatErrors(sample.errors);
-  parts.push(`failed ${formatCount(row.failed)}${errors === '' ? '' : ` (${errors})`}`);
+  parts.push(`failed ${formatCount(row.notOk)}${errors === '' ? '' : ` (${errors})`}`);
   if (isOpen) parts.push(`dropped ${formatCount(row.dropped)}`);
   if (row.queued > 0) parts.push(`queued ${formatCount(row.queued)}`);
   if (verdict.verdict !== 'VALID') parts.push(`so far ${verdict.verdict}: ${verdict.reasons[0]!.code}`);

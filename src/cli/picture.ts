@@ -44,7 +44,7 @@ export class LivePicture {
       pushShort(this.#p99sMs, row.responseP99Ms ?? row.serviceP99Ms);
     }
     this.#total.scheduled += row.scheduled;
-    this.#total.failed += row.failed;
+    this.#total.failed += row.notOk;
     this.#total.dropped += row.dropped;
     addErrors(this.#errors, sample.errors);
   }

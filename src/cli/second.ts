@@ -38,7 +38,7 @@ export class SecondReader {
 }
 
 /** Hits a second of a count in this second. */
-export function perSecond(count: number, { durationMs }: SeriesRow): number {
+export function perSecond(count: number, { durationMs }: Pick<SeriesRow, 'durationMs'>): number {
   return durationMs > 0 ? (count * 1000) / durationMs : 0;
 }
 

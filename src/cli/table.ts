@@ -42,7 +42,7 @@ export class TableView implements View {
       elapsed(row),
       String(row.inFlight),
       String(row.ok),
-      String(row.failed),
+      String(row.notOk),
       perSecond(sample.counts.answered, row).toFixed(2),
       ...latencies(latency),
       String(row.bytesIn),
@@ -57,25 +57,24 @@ export class TableView implements View {
 
   end(): void {
     if (!this.#hasHeader) return;
-    const { ok, failed, answered, durationMs, bytesIn } = this.#total;
-    const seconds = durationMs / 1000;
+    const { ok, failed, answered, bytesIn } = this.#total;
     this.#out.write(`${rule()}\n`);
     this.#line([
       'all',
       '',
       String(ok),
       String(failed),
-      (answered / seconds).toFixed(2),
+      perSecond(answered, this.#total).toFixed(2),
       ...latencies(this.#latency),
       String(bytesIn),
-      (bytesIn / seconds).toFixed(0),
+      perSecond(bytesIn, this.#total).toFixed(0),
       formatCodes(this.#statusCodes),
     ]);
   }
 
   #add(statusCodes: Record<string, number>, row: Second['row'], answered: number, latency: Histogram): void {
     this.#total.ok += row.ok;
-    this.#total.failed += row.failed;
+    this.#total.failed += row.notOk;
     this.#total.answered += answered;
     this.#total.durationMs += row.durationMs;
     this.#total.bytesIn += row.bytesIn;

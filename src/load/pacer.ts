@@ -1,4 +1,4 @@
-import { targetAt, type Plan, type Segment, type Share } from '../task/plan.ts';
+import { peakTarget, targetAt, type Plan, type Segment, type Share } from '../task/plan.ts';
 
 /**
  * The open model's schedule, pure: says when each hit of a share is due and holds no clock.
@@ -71,6 +71,6 @@ export function usersAt(plan: Plan, share: Share, atMs: number): number {
 
 /** The most users a share has at any time. */
 export function mostUsers(plan: Plan, share: Share): number {
-  const peak = Math.max(...plan.segments.map((segment) => Math.max(segment.from, segment.to)));
+  const peak = peakTarget(plan, Infinity);
   return Math.max(0, Math.ceil((peak * share.weight - share.phase) / share.of - 1e-9));
 }

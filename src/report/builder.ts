@@ -1,7 +1,7 @@
 import { Histogram } from '../lib/histogram.ts';
 import { maskText } from '../lib/mask.ts';
 import { maskTask, taskSecrets } from '../task/format.ts';
-import { compilePlan, planEndMs } from '../task/plan.ts';
+import { compilePlan, peakTarget, planEndMs } from '../task/plan.ts';
 import type { Counts, Sample } from '../task/sample.ts';
 import { parseSlo } from '../task/slo.ts';
 import type { TaskSpec } from '../task/spec.ts';
@@ -140,8 +140,9 @@ export class ReportBuilder {
   #headline(measured: Counts, { stop }: RunEnd): Headline {
     const { load } = this.#info.task;
     const isOpen = load.model === 'open';
-    const { durationMs, counts, targetMax } = this.#totals;
-    const measuredMs = Math.max(0, durationMs - load.warmupMs);
+    const { durationMs, counts } = this.#totals;
+    const plan = compilePlan(load.model, load.stages);
+    const measuredMs = Math.max(0, Math.min(durationMs, planEndMs(plan)) - load.warmupMs);
     const hitsUsedUp = load.hits !== null && counts.scheduled >= load.hits;
     const rates = this.#rates.rates(stop.kind === 'completed' && !hitsUsedUp);
     return {
@@ -154,7 +155,7 @@ export class ReportBuilder {
       answeredPerSecond: ratio(measured.answered, measuredMs / 1000),
       okPerSecond: ratio(measured.ok, measuredMs / 1000),
       measuredMs,
-      usersMax: isOpen ? null : Math.ceil(targetMax),
+      usersMax: isOpen ? null : Math.ceil(peakTarget(plan, durationMs)),
     };
   }
 
@@ -162,16 +163,27 @@ export class ReportBuilder {
   #allScheduled(measured: Counts): AllScheduled {
     const { responseOk, responseFailed, serviceOk, serviceFailed } = this.#totals.histograms;
     const isOpen = this.#info.task.load.model === 'open';
-    const { timeouts } = this.#info.task;
-    const { errors } = this.#totals;
-    const timeoutsMs = [];
-    if (errors['total-timeout'] !== undefined) timeoutsMs.push(timeouts.totalMs);
-    if (errors['response-timeout'] !== undefined) timeoutsMs.push(timeouts.responseMs);
     return {
       answered: isOpen ? union(responseOk, responseFailed) : union(serviceOk, serviceFailed),
       unanswered: unansweredOf(measured),
-      timeoutsMs,
+      timeouts: this.#timeouts(),
     };
+  }
+
+  /** Errors are not told apart by warm-up: as many as may have been of the warm-up are left out. */
+  #timeouts(): AllScheduled['timeouts'] {
+    const { timeouts } = this.#info.task;
+    const { errors, warmup } = this.#totals;
+    let ofWarmup = warmup.unwritten + warmup.ok + warmup.failed - warmup.answered;
+    const kinds = [
+      { ms: timeouts.totalMs, count: errors['total-timeout']?.count ?? 0 },
+      { ms: timeouts.responseMs, count: errors['response-timeout']?.count ?? 0 },
+    ];
+    return kinds.map(({ ms, count }) => {
+      const left = Math.max(0, count - ofWarmup);
+      ofWarmup -= count - left;
+      return { ms, count: left };
+    });
   }
 
   #latencies(all: AllScheduled): Report['latencies'] {
@@ -191,7 +203,6 @@ export class ReportBuilder {
     return { dns: summarize(dns), connect: summarize(connect), tls: summarize(tls), firstByte: summarize(firstByte) };
   }
 
-  /** The engine masks what it knows to be secret; this is the last door. */
   #maskedErrors(): Report['errors'] {
     const secrets = taskSecrets(this.#info.task);
     const entries = Object.entries(this.#totals.errors).map(([errorClass, { count, examples }]) => {

@@ -19,8 +19,8 @@ export function summarize(histogram: Histogram): LatencySummary | null {
 export interface AllScheduled {
   answered: Histogram;
   unanswered: number;
-  /** Timeouts that hits ran into, ms: such a hit took at least that long. */
-  timeoutsMs: readonly number[];
+  /** Of the unanswered, those that ran into a timeout, ms, and how many: such a hit took at least that long. */
+  timeouts: readonly { ms: number; count: number }[];
 }
 
 export function summarizeAll(all: AllScheduled): AllScheduledSummary | null {
@@ -35,7 +35,7 @@ export function summarizeAll(all: AllScheduled): AllScheduledSummary | null {
     minMs: answered.count === 0 ? null : answered.minUs / 1000,
     meanMs: complete ? answered.meanUs / 1000 : null,
     stddevMs: complete ? answered.stddevUs / 1000 : null,
-    maxMs: complete ? answered.maxUs / 1000 : { atLeastMs: leastOfUnansweredMs(all) },
+    maxMs: complete ? answered.maxUs / 1000 : { atLeastMs: leastOfUnansweredMs(all, count) },
     percentilesMs: percentiles((percent) => percentileOfAll(all, percent)),
   };
 }
@@ -43,13 +43,21 @@ export function summarizeAll(all: AllScheduled): AllScheduledSummary | null {
 /** Nearest-rank percentile over answered and unanswered hits; there must be one. */
 export function percentileOfAll(all: AllScheduled, percent: number): BoundedMs {
   const rank = rankOf(percent, all.answered.count + all.unanswered);
-  if (rank > all.answered.count) return { atLeastMs: leastOfUnansweredMs(all) };
+  if (rank > all.answered.count) return { atLeastMs: leastOfUnansweredMs(all, rank) };
   return all.answered.valueAtRank(rank) / 1000;
 }
 
-/** What can be said of a hit without an answer: the slowest answer was faster, and a timeout was waited for. */
-export function leastOfUnansweredMs({ answered, timeoutsMs }: AllScheduled): number {
-  return Math.max(answered.maxUs / 1000, ...timeoutsMs);
+/**
+ * What can be said of the hit at a rank beyond the answered ones. Those that waited for a timeout have the highest ranks, the
+ * longest timeout last; of the others it is only known that they count as slower than the slowest answer.
+ */
+export function leastOfUnansweredMs({ answered, unanswered, timeouts }: AllScheduled, rank: number): number {
+  let firstRank = answered.count + unanswered + 1;
+  for (const { ms, count } of timeouts.toSorted((a, b) => b.ms - a.ms)) {
+    firstRank -= count;
+    if (rank >= firstRank) return Math.max(answered.maxUs / 1000, ms);
+  }
+  return answered.maxUs / 1000;
 }
 
 function percentiles<T>(valueAt: (percent: number) => T): Record<PercentileName, T> {

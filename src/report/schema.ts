@@ -73,7 +73,7 @@ const row = z
     scheduled: count,
     started: count,
     ok: count,
-    failed: count.describe('Started hits that ended otherwise than ok.'),
+    notOk: count.describe('Started hits that ended otherwise than ok, without an answer too.'),
     dropped: count,
     responseP50Ms: ms
       .nullable()
@@ -117,7 +117,9 @@ const headline = z
     ),
     answeredPerSecond: perSecond.describe('Over `measuredMs`.'),
     okPerSecond: perSecond.describe('Over `measuredMs`.'),
-    measuredMs: ms.describe('From the end of the warm-up to the last answer.'),
+    measuredMs: ms.describe(
+      'From the end of the warm-up to the end of the plan; of a run that its hits or a stop ended, to the last answer.',
+    ),
     usersMax: count.nullable().describe('Most users that the plan asked for at a time; null in the open model.'),
   })
   .describe('Of the hits after the warm-up.');

@@ -54,7 +54,7 @@ function findMetric({ metric }: Slo, evidence: SloEvidence): { value: BoundedMs;
 function ofAll(metric: LatencyMetric, all: AllScheduled): BoundedMs | null {
   if (all.answered.count + all.unanswered === 0) return null;
   if (metric.stat === 'percentile') return percentileOfAll(all, metric.percent);
-  if (all.unanswered > 0) return { atLeastMs: leastOfUnansweredMs(all) };
+  if (all.unanswered > 0) return { atLeastMs: leastOfUnansweredMs(all, all.answered.count + all.unanswered) };
   return (metric.stat === 'max' ? all.answered.maxUs : all.answered.meanUs) / 1000;
 }
 

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../lib/format.ts';
 import type { Report } from './schema.ts';
 import { cut, formatTable, oneLine, painter, type Block, type Paint } from './table.ts';
+import { formatBoundedMs } from './slos.ts';
 import { latencyBlock, phasesBlock } from './text-latency.ts';
 import { requestsBlock } from './text-requests.ts';
 
@@ -32,7 +33,7 @@ export function formatReport(report: Report, { color, width }: TextOptions): str
   return `${[headlineText(report, paint), ...texts].join('\n\n')}\n`;
 }
 
-function headlineText({ createdBy, task, plan, run, headline }: Report, paint: Paint): string {
+function headlineText({ createdBy, task, plan, run, headline, latencies }: Report, paint: Paint): string {
   const answered = `${formatCount(headline.answered)} of ${formatCount(headline.scheduled)}`;
   const started =
     headline.askedPerSecond === null
@@ -46,8 +47,16 @@ function headlineText({ createdBy, task, plan, run, headline }: Report, paint: P
     paint('dim', `${run.client}, ${threads}, Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`),
     '',
     paint('bold', `${answered} scheduled hits answered (${formatShare(headline.answeredShare)})`),
+    ...percentilesText(latencies),
     `${started}; answered ${formatRate(headline.answeredPerSecond)}, ok ${formatRate(headline.okPerSecond)}`,
   ].join('\n');
+}
+
+function percentilesText({ hasSchedule, allScheduled }: Report['latencies']): string[] {
+  if (allScheduled === null) return [];
+  const { p50, p99, 'p99.9': p999 } = allScheduled.percentilesMs;
+  const of = hasSchedule ? 'response time over all scheduled' : 'service time over all started';
+  return [`${of}: p50 ${formatBoundedMs(p50)}, p99 ${formatBoundedMs(p99)}, p99.9 ${formatBoundedMs(p999)}`];
 }
 
 function statusBlock({ statusCodes }: Report): Block {

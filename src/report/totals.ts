@@ -28,8 +28,6 @@ export class Totals {
   /** Time that the samples cover, ms. */
   durationMs = 0;
   connectionsMax = 0;
-  /** Highest target of a second: users in the closed model. */
-  targetMax = 0;
   nodeCpuMax: number | null = null;
   /** Highest target of a second in which hits were dropped because every slot was taken. */
   askedWhenSaturated = 0;
@@ -48,7 +46,6 @@ export class Totals {
     }
     this.durationMs += sample.durationMs;
     this.connectionsMax = Math.max(this.connectionsMax, sample.connections);
-    this.targetMax = Math.max(this.targetMax, sample.target);
     if (nodeCpu !== null) this.nodeCpuMax = Math.max(this.nodeCpuMax ?? 0, nodeCpu);
     if (sample.counts.dropped['target-limited'] > 0) {
       this.askedWhenSaturated = Math.max(this.askedWhenSaturated, sample.target);

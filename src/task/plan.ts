@@ -42,6 +42,12 @@ export function planEndMs(plan: Plan): number {
   return plan.segments.at(-1)!.endMs;
 }
 
+/** The highest target in the time before an instant. */
+export function peakTarget(plan: Plan, untilMs: number): number {
+  const begun = plan.segments.filter(({ startMs }) => startMs < untilMs);
+  return Math.max(0, ...begun.map((s) => Math.max(s.from, s.endMs <= untilMs ? s.to : targetAt(plan, untilMs))));
+}
+
 /** The target at an instant; 0 after the end. */
 export function targetAt(plan: Plan, atMs: number): number {
   const segment = plan.segments.find((s) => atMs < s.endMs);
@@ -71,6 +77,7 @@ export function meanTarget(plan: Plan, fromMs: number, toMs: number): number {
  * stages that are too long are cut, the last one is stretched when they are too short.
  */
 export function retunePlan(plan: Plan, atMs: number, stages: readonly StageSpec[]): Plan {
+  if (atMs >= planEndMs(plan)) return plan;
   const rest: Segment[] = [];
   appendStages(rest, stages, atMs, targetAt(plan, atMs));
   return { model: plan.model, segments: [...before(plan, atMs), ...fitEnd(rest, planEndMs(plan))] };
@@ -85,6 +92,7 @@ export function pausePlan(plan: Plan, atMs: number): Plan {
 
 /** The paused plan that goes on, from `atMs`, as `original` has it from there. */
 export function resumePlan(paused: Plan, atMs: number, original: Plan): Plan {
+  if (atMs >= planEndMs(paused)) return paused;
   return { model: paused.model, segments: [...before(paused, atMs), ...after(original, atMs)] };
 }
 

@@ -84,7 +84,7 @@ export interface CheckCount {
 
 export interface ErrorCount {
   count: number;
-  /** A few distinct messages, secrets masked; at most MAX_ERROR_EXAMPLES. */
+  /** A few distinct messages, at most MAX_ERROR_EXAMPLES; they may hold secrets, which the report masks. */
   examples: string[];
 }
 export const MAX_ERROR_EXAMPLES = 5;

@@ -27,7 +27,7 @@ test('one more makes rows of two seconds: counts add up, targets average, gauges
     durationMs: 2000,
     target: 15,
     ok: 28,
-    failed: 2,
+    notOk: 2,
     inFlight: 5,
     responseP99Ms: 3,
   });

@@ -13,7 +13,7 @@ const evidence: SloEvidence = {
   response: {
     answered: Histogram.decode(histogramOf([10_000, 96], [50_000, 2])),
     unanswered: 2,
-    timeoutsMs: [],
+    timeouts: [],
   },
   service: Histogram.decode(histogramOf([10_000, 98])),
 };
@@ -22,7 +22,7 @@ const nothing: SloEvidence = {
   ok: 0,
   dropped: 0,
   okPerSecond: 0,
-  response: { answered: new Histogram(), unanswered: 0, timeoutsMs: [] },
+  response: { answered: new Histogram(), unanswered: 0, timeouts: [] },
   service: new Histogram(),
 };
 const complete: SloEvidence = { ...evidence, response: { ...evidence.response, unanswered: 0 } };

@@ -4,6 +4,7 @@ import {
   compilePlan,
   meanTarget,
   pausePlan,
+  peakTarget,
   planEndMs,
   resumePlan,
   retunePlan,
@@ -186,6 +187,12 @@ describe('a paused plan', () => {
   });
 });
 
+it('a plan of no length that is changed at its end stays what it was', () => {
+  const empty = compilePlan('open', [constant(0, 0)]);
+  expect(retunePlan(empty, 0, [constant(0, 0)])).toEqual(empty);
+  expect(resumePlan(empty, 0, empty)).toEqual(empty);
+});
+
 describe('any sequence of commands', () => {
   const stage = fc.record({
     durationMs: fc.nat({ max: 5000 }),
@@ -239,5 +246,19 @@ describe('the mean target', () => {
 
   it('of an endless plan is its target', () => {
     expect(meanTarget(ENDLESS, 0, 1e9)).toBe(10);
+  });
+});
+
+describe('the peak target', () => {
+  it('is the highest before an instant, also within a ramp', () => {
+    expect([0, 500, 1000, 4000, Infinity].map((untilMs) => peakTarget(SHAPED, untilMs))).toEqual([
+      0, 50, 100, 100, 100,
+    ]);
+    expect(peakTarget(ENDLESS, Infinity)).toBe(10);
+  });
+
+  it('of a ramp up is where it ends', () => {
+    expect(peakTarget(compilePlan('closed', [ramp(2000, 10)]), 2000)).toBe(10);
+    expect(peakTarget(compilePlan('closed', [ramp(2000, 10)]), 2500)).toBe(10);
   });
 });
