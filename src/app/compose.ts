@@ -1,9 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Engine, wholeAssignment } from '../load/engine.ts';
-import { ReportBuilder } from '../report/builder.ts';
+import { ReportBuilder, type Second } from '../report/builder.ts';
 import type { Report } from '../report/schema.ts';
-import type { Verdict } from '../report/verdict.ts';
-import type { Sample } from '../task/sample.ts';
 import type { PreparedTask, TaskSpec } from '../task/spec.ts';
 import { NodeCpu } from './cpu.ts';
 import { VERSION } from './version.ts';
@@ -11,8 +9,8 @@ import { VERSION } from './version.ts';
 export interface LocalRunOptions {
   /** Engine threads, at least 1. Default: what `defaultThreads` says. */
   threads?: number;
-  /** Once a second; `verdict` is the one on the run so far. */
-  onSample?: (sample: Sample, verdict: Verdict) => void;
+  /** Once a second. */
+  onSecond?: (second: Second) => void;
 }
 
 /** More threads than one for each so many hits per second, or slots, would only divide the connections. */
@@ -38,12 +36,12 @@ export class LocalRun {
   readonly #builder: ReportBuilder;
 
   constructor(task: PreparedTask, options: LocalRunOptions = {}) {
-    const { onSample } = options;
+    const { onSecond } = options;
     this.#engine = new Engine(wholeAssignment(task), {
       threads: options.threads ?? defaultThreads(task.spec),
       onSample: (sample) => {
-        this.#builder.add(sample, this.#cpu.sample());
-        onSample?.(sample, this.#builder.runningVerdict());
+        const second = this.#builder.add(sample, this.#cpu.sample());
+        onSecond?.(second);
       },
     });
     this.#builder = new ReportBuilder({

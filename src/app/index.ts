@@ -25,6 +25,7 @@ export {
   type Report,
   type RunEnd,
   type RunInfo,
+  type Second,
   type TextOptions,
   type Verdict,
 } from '../report/index.ts';

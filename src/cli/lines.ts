@@ -1,7 +1,8 @@
 import type { Writable } from 'node:stream';
 import { formatCount, formatMs, formatRate } from '../lib/format.ts';
 import type { TaskSpec } from '../task/spec.ts';
-import { elapsed, formatErrors, perSecond, type Second, type View } from './second.ts';
+import type { Second } from '../report/builder.ts';
+import { elapsed, formatErrors, perSecond, type View } from './second.ts';
 
 /** For standard error that is no terminal: one plain line for each second, with the numbers of that second. */
 export class LineView implements View {

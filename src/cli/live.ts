@@ -1,7 +1,8 @@
 import { createLogUpdate } from 'log-update';
 import type { TaskSpec } from '../task/spec.ts';
+import type { Second } from '../report/builder.ts';
 import { LivePicture } from './picture.ts';
-import type { Second, View } from './second.ts';
+import type { View } from './second.ts';
 
 export interface LiveOptions {
   color: boolean;

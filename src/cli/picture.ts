@@ -1,6 +1,7 @@
 import { formatDuration } from '../lib/duration.ts';
 import { formatCount, formatMs, formatRate, formatShare, sparkline } from '../lib/format.ts';
 import { maskUrl } from '../lib/mask.ts';
+import type { Second } from '../report/builder.ts';
 import { describeLoad } from '../report/plan-text.ts';
 import { cut, oneLine, painter, type Paint } from '../report/table.ts';
 import type { Verdict } from '../report/verdict.ts';
@@ -9,7 +10,7 @@ import { compilePlan, planEndMs } from '../task/plan.ts';
 import type { Sample } from '../task/sample.ts';
 import type { TaskSpec } from '../task/spec.ts';
 import { formatPair } from './lines.ts';
-import { formatErrors, perSecond, type Second } from './second.ts';
+import { formatErrors, perSecond } from './second.ts';
 
 /** Seconds that the sparklines go back. */
 const HISTORY_SECONDS = 30;

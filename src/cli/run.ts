@@ -14,7 +14,7 @@ import { LineView } from './lines.ts';
 import { LiveView } from './live.ts';
 import type { RunOptions } from './options.ts';
 import { writeReportFile, writeText } from './output.ts';
-import { SecondReader, type View } from './second.ts';
+import type { View } from './second.ts';
 import { onSignals } from './signals.ts';
 import { TableView } from './table.ts';
 import { readRunTask } from './task-flags.ts';
@@ -99,10 +99,9 @@ function dryRunText(spec: TaskSpec, showSecrets: boolean): string {
 
 async function runTask(task: PreparedTask, threads: number | undefined, options: RunOptions): Promise<Report> {
   const view = viewFor(task.spec, options);
-  const reader = new SecondReader();
   const localRun = new LocalRun(task, {
     ...(threads === undefined ? {} : { threads }),
-    onSample: (sample, verdict) => view.second(reader.read(sample, verdict)),
+    onSecond: (second) => view.second(second),
   });
   const { graceMs } = task.spec.load;
   const signals = onSignals(

@@ -1,7 +1,8 @@
 import type { Writable } from 'node:stream';
 import { Histogram } from '../lib/histogram.ts';
 import { addStatusCodes } from '../task/merge.ts';
-import { elapsed, perSecond, type Second, type View } from './second.ts';
+import type { Second } from '../report/builder.ts';
+import { elapsed, perSecond, type View } from './second.ts';
 
 const COLUMNS = [
   { title: 'time', width: 6 },

@@ -12,7 +12,7 @@ import { summarize, summarizeAll, type AllScheduled } from './latency.ts';
 import { describeLoad } from './plan-text.ts';
 import { RateWindow } from './rate-window.ts';
 import { SCHEMA_VERSION } from './schema.ts';
-import type { Headline, Report } from './schema.ts';
+import type { Headline, Report, SeriesRow } from './schema.ts';
 import { rowOf, Series } from './series.ts';
 import { judgeSlo } from './slos.ts';
 import { Totals, union } from './totals.ts';
@@ -30,6 +30,16 @@ export interface RunInfo {
   /** Engine threads. */
   threads: number;
   nodeVersion: string;
+}
+
+/** One second of a run, for who watches it. */
+export interface Second {
+  sample: Sample;
+  row: SeriesRow;
+  /** Response times (closed model: service times) of the answers of this second; only until the next one is added. */
+  latency: Histogram;
+  /** On the run so far. */
+  verdict: Verdict;
 }
 
 /** What is known when it has ended. */
@@ -64,19 +74,17 @@ export class ReportBuilder {
    * @param nodeCpu busy part of the whole node in this second, 0 to 1; null: not known
    * @throws RangeError when a histogram of the sample is malformed
    */
-  add(sample: Sample, nodeCpu: number | null = null): void {
+  add(sample: Sample, nodeCpu: number | null = null): Second {
     this.#totals.add(sample, nodeCpu);
     this.#verdict.add(sample, nodeCpu);
     this.#rates.add(sample);
     const { responseOk, responseFailed, serviceOk, serviceFailed } = sample.histograms;
     refill(this.#response, responseOk, responseFailed);
     refill(this.#service, serviceOk, serviceFailed);
-    this.#series.add(rowOf(sample, nodeCpu, this.#response, this.#service));
-  }
-
-  /** The verdict on what there is so far, for a live view. */
-  runningVerdict(): Verdict {
-    return this.#verdict.current();
+    const row = rowOf(sample, nodeCpu, this.#response, this.#service);
+    this.#series.add(row);
+    const latency = this.#response.count > 0 ? this.#response : this.#service;
+    return { sample, row, latency, verdict: this.#verdict.current() };
   }
 
   /** The report on all samples added. To be called when the run has ended: only then does the accounting identity hold. */

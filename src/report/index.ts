@@ -2,7 +2,7 @@ import { formatJson } from './json.ts';
 import type { Report } from './schema.ts';
 import { formatReport, type TextOptions } from './text.ts';
 
-export { ReportBuilder, type RunEnd, type RunInfo } from './builder.ts';
+export { ReportBuilder, type RunEnd, type RunInfo, type Second } from './builder.ts';
 export { RunningVerdict } from './evidence.ts';
 export { formatJson } from './json.ts';
 export { reportJsonSchema, reportSchema, SCHEMA_VERSION, type Report } from './schema.ts';

@@ -20,7 +20,7 @@ test('an overloaded generator says so while it runs and in its report', async ()
     load: { stages: [constant(2_000, 2_000)], maxInFlight: 100 },
     checks: [{ kind: 'bodyMatches', pattern: '(x+x+)+y' }],
   });
-  const run = new LocalRun(task, { threads: 1, onSample: (_, { verdict }) => running.push(verdict) });
+  const run = new LocalRun(task, { threads: 1, onSecond: ({ verdict }) => running.push(verdict.verdict) });
   const report = await run.run();
   expect(running.slice(0, 2)).toContain('INVALID');
   expect(report.verdict.verdict).toBe('INVALID');

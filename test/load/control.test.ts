@@ -41,6 +41,26 @@ function expectNoneLost({ total: { counts } }: RunResult): void {
   expect(count).toBe(counts.ok);
 }
 
+/** Runs a task whose target answers nothing in the first second, which `look` gets to see. */
+async function runHeld(
+  overrides: Parameters<typeof taskFor>[1] & object,
+  look: (first: Sample) => void = () => undefined,
+  threads = 1,
+): Promise<RunResult> {
+  const held = Promise.withResolvers<void>();
+  gate = held.promise;
+  const result = await runTask(taskFor(url, overrides), {
+    threads,
+    control: async (_, samples) => {
+      await eventually(() => expect(samples.length).toBeGreaterThan(0));
+      look(samples[0]!);
+      held.resolve();
+    },
+  });
+  expectIdentity(result);
+  return result;
+}
+
 const seconds = (samples: readonly Sample[], from: number): number[] =>
   samples.slice(from).map((sample) => sample.counts.scheduled);
 
@@ -68,18 +88,12 @@ describe('a run', () => {
   });
 
   test('of the closed model has one hit in flight for each user', async () => {
-    const held = Promise.withResolvers<void>();
-    gate = held.promise;
-    const result = await runTask(taskFor(url, { load: { model: 'closed', stages: [constant(9, 1_200)] } }), {
-      threads: 2,
-      control: async (_, samples) => {
-        await eventually(() => expect(samples.length).toBeGreaterThan(0));
-        expect(samples[0]).toMatchObject({ inFlight: 9, users: 9 });
-        expect(count).toBe(9);
-        held.resolve();
-      },
-    });
-    expectIdentity(result);
+    const load = { model: 'closed' as const, stages: [constant(9, 1_200)] };
+    const look = (first: Sample): void => {
+      expect(first).toMatchObject({ inFlight: 9, users: 9 });
+      expect(count).toBe(9);
+    };
+    const result = await runHeld({ load }, look, 2);
     expect(result.total.counts.ok).toBe(count);
   });
 
@@ -102,49 +116,24 @@ describe('a run', () => {
   });
 
   test('queues hits that find no free connection, and sends them when one is free', async () => {
-    const held = Promise.withResolvers<void>();
-    gate = held.promise;
     const load = { stages: [constant(100, 1_000)], maxInFlight: 2, onSaturated: 'queue' as const };
-    const result = await runTask(taskFor(url, { load }), {
-      control: async (_, samples) => {
-        await eventually(() => expect(samples.length).toBeGreaterThan(0));
-        const { inFlight, queued, counts } = samples[0]!;
-        expect(inFlight).toBe(2);
-        expect(queued).toBeGreaterThan(50);
-        expect(counts.started).toBe(2);
-        held.resolve();
-      },
+    const result = await runHeld({ load }, ({ inFlight, queued, counts }) => {
+      expect(inFlight).toBe(2);
+      expect(queued).toBeGreaterThan(50);
+      expect(counts.started).toBe(2);
     });
-    expectIdentity(result);
     expect(result.total.counts.scheduled).toBe(100);
     expectNoneLost(result);
   });
 
   test('drops hits that find no free connection, naming the target as the cause', async () => {
-    const held = Promise.withResolvers<void>();
-    gate = held.promise;
-    const result = await runTask(taskFor(url, { load: { maxInFlight: 2 } }), {
-      control: async (_, samples) => {
-        await eventually(() => expect(samples.length).toBeGreaterThan(0));
-        held.resolve();
-      },
-    });
-    expectIdentity(result);
+    const result = await runHeld({ load: { maxInFlight: 2 } });
     expect(result.total.counts.started).toBe(2);
     expect(result.total.counts.dropped['target-limited']).toBeGreaterThan(90);
   });
 
   test('drops what does not fit into the queue', async () => {
-    const held = Promise.withResolvers<void>();
-    gate = held.promise;
-    const load = { maxInFlight: 1, onSaturated: 'queue' as const, maxQueue: 10 };
-    const result = await runTask(taskFor(url, { load }), {
-      control: async (_, samples) => {
-        await eventually(() => expect(samples.length).toBeGreaterThan(0));
-        held.resolve();
-      },
-    });
-    expectIdentity(result);
+    const result = await runHeld({ load: { maxInFlight: 1, onSaturated: 'queue', maxQueue: 10 } });
     expect(result.total.counts.started).toBe(11);
   });
 });
