@@ -9,6 +9,13 @@ export type ErrorCode =
   | 'INVALID_INPUT'
   /** A report could not be written (closed pipe, full disk). */
   | 'OUTPUT'
+  /** There is no such task, run or node. */
+  | 'NOT_FOUND'
+  /** The state of things does not allow it now: another run is active, the run has ended, it was changed meanwhile. */
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  /** Something that is needed does not answer: etcd, the database, the master. Trying again later may help. */
+  | 'UNAVAILABLE'
   /** A defect of GoStress itself, or of the machine it runs on. */
   | 'INTERNAL';
 

@@ -1,0 +1,299 @@
+/**
+ * What the kit needs from outside, and what it gives to drivers. The adapters live elsewhere: `etcd*.ts` and `memory.ts`
+ * (Coordinator), `store` (Fence), `rpc` (the worker stream). Instants are `nowMs` of lib/clock unless a name says `wall`.
+ */
+
+/** What a node may do; a node has one or more. */
+export const ROLES = ['worker', 'candidate', 'sentinel'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A node as it writes itself into the coordinator, once, under its lease. */
+export interface NodeRecord {
+  nodeId: string;
+  /** Grows with each start of the node; of two nodes with one id the higher incarnation is the real one. */
+  incarnation: number;
+  /** `host:port` that other nodes and clients dial. */
+  address: string;
+  roles: readonly Role[];
+  /** The higher, the sooner master; 0: never. */
+  priority: number;
+  labels: Readonly<Record<string, string>>;
+  /** Number in the order of joining, given by the coordinator; 0: not yet given. */
+  seq: number;
+  /** Of GoStress. */
+  version: string;
+}
+
+/** One process: a node id and its incarnation. */
+export interface NodeRef {
+  nodeId: string;
+  incarnation: number;
+}
+
+/** The master of a term that was established (its key and `master/term` agree). */
+export interface MasterRecord {
+  node: NodeRecord;
+  term: number;
+}
+
+/** A sentinel's word on who shall be master next. */
+export interface Nomination {
+  forTerm: number;
+  nodeId: string;
+  reason: string;
+}
+
+export interface CoordinatorView {
+  /** null: there is none now. */
+  master: MasterRecord | null;
+  /** Registered nodes, by node id. */
+  nodes: readonly NodeRecord[];
+  nomination: Nomination | null;
+}
+
+export interface Subscription extends Disposable {
+  /** The same as disposing; idempotent. */
+  close(): void;
+}
+
+/**
+ * Leases, membership and the master lock. Two adapters: etcd, and one within a process. Every call has a deadline of
+ * its own and rejects with CodedError UNAVAILABLE naming the dependency (`etcd does not answer: …`) when it passes.
+ */
+export interface Coordinator extends AsyncDisposable {
+  /** Writes the node's record under a lease that is renewed until it is released or lost. */
+  register(node: NodeRecord, leaseTtlMs: number): Promise<Registration>;
+  /**
+   * Takes part in the election once, with a lease of its own.
+   *
+   * @returns the lock; null when another had it for `deadlineMs`, or the signal aborted
+   */
+  campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null>;
+  /** The highest term that was established, 0 when none was. */
+  readTerm(): Promise<number>;
+  /** The state now: read from the coordinator, not from a cache. */
+  read(): Promise<CoordinatorView>;
+  /**
+   * Calls the listener soon with the whole state, and again after each change (also of the connection: `null` when the
+   * coordinator cannot be reached). A watch is a hint: the adapter lists again after every connect and every 2 s.
+   */
+  watch(listener: (view: CoordinatorView | null) => void): Subscription;
+}
+
+export interface CampaignOptions {
+  leaseTtlMs: number;
+  deadlineMs: number;
+  signal: AbortSignal;
+}
+
+/** A lease that is being renewed; its validity counts from the send of the last good renewal. */
+export interface Lease {
+  /** Until this instant the lease surely holds, margin taken off. Past it, its owner acts no more. */
+  validUntilMs(): number;
+  /** Aborts when the lease is lost or its validity ran out; the reason is an Error that says why. */
+  readonly signal: AbortSignal;
+  /** Gives the lease back now. Idempotent; never rejects. */
+  release(): Promise<void>;
+}
+
+export interface Registration extends Lease {
+  /** With its `seq`, and an incarnation higher than any the coordinator knows of this id. */
+  readonly node: NodeRecord;
+}
+
+/** The election is won; nothing may be done with it before `establish` has said true. */
+export interface MasterLock extends Lease {
+  /** The established term as it was when the lock was won. */
+  readonly seenTerm: number;
+  /**
+   * The one transaction: if the lock's key is still the one that was won and no term was established since, writes the
+   * new term and deletes the nomination.
+   *
+   * @param term greater than `seenTerm`
+   * @returns false: somebody else was faster, or the key is gone; give the lock back
+   */
+  establish(term: number): Promise<boolean>;
+}
+
+/**
+ * The fence of the store: a number in the database that only grows. A write of an older term changes no row. What is
+ * unknown after a timeout is read again by the caller.
+ */
+export interface Fence {
+  /** The highest term ever raised, 0 at first. @throws CodedError UNAVAILABLE */
+  read(): Promise<{ term: number; holder: NodeRef | null }>;
+  /** Sets the fence to `term` if it is lower. @returns whether this term is now the fence. @throws CodedError UNAVAILABLE */
+  raise(term: number, holder: NodeRef): Promise<boolean>;
+}
+
+/** How a node fares; sent every 2 s and with answers to probes. */
+export interface NodeInfo {
+  /** Busy part of all cores, 0 to 1. */
+  cpu: number;
+  cores: number;
+  /** Used part of the memory, 0 to 1. */
+  memory: number;
+  memoryTotalBytes: number;
+  memoryFreeBytes: number;
+  /** 99th percentile of the main loop's delay since the last info, ms. */
+  loopLagP99Ms: number;
+  /** Hits per second that the operator allows on the node; null: no limit. */
+  capacity: number | null;
+  /** Pieces of work running, over all drivers (stress: assignments). */
+  running: number;
+}
+
+// --- The worker stream -------------------------------------------------------------------------------------------
+
+/** What a driver sends; the kit does not look into it. Of drivers other than `stress` it is a Uint8Array on the wire. */
+export interface DriverMessage {
+  driver: string;
+  payload: unknown;
+}
+
+/** From a worker to its master. Hello comes first and once. */
+export type ToMaster =
+  | {
+      type: 'hello';
+      node: NodeRecord;
+      /** The highest term this process ever met, 0: none. A master of a lower term is refused. */
+      maxTerm: number;
+      drivers: readonly string[];
+      /** By driver: what it has running, for the master's driver to reconcile. */
+      state: Readonly<Record<string, unknown>>;
+    }
+  /** `clockMs` is the worker's own clock at the send; a Heartbeat echoes it. */
+  | { type: 'ping'; clockMs: number }
+  | { type: 'nodeInfo'; info: NodeInfo }
+  | { type: 'leave'; why: string }
+  | ({ type: 'driver' } & DriverMessage);
+
+/** From the master to a worker; each carries the master's term. */
+export type ToWorker = { term: number } & (
+  | { type: 'welcome'; heartbeatMs: number }
+  /** Also the permit: it counts from `echoMs`, the worker's clock in its last ping; null: the permit is withheld. */
+  | { type: 'heartbeat'; echoMs: number | null }
+  | { type: 'goAway'; why: string; nextAddress: string | null; nextTerm: number | null }
+  | ({ type: 'driver' } & DriverMessage)
+);
+
+/** One end of a stream. */
+export interface Link<Out> {
+  /** @returns false: the buffer is full (the message is taken); send no more until `drained` resolves */
+  send(message: Out): boolean;
+  /** Resolves when the buffer has room again or the link is closed. */
+  drained(): Promise<void>;
+  /** Ends the stream after what was sent; `handlers.closed` follows. Idempotent. */
+  close(why: string): void;
+}
+
+/** Why a stream ended. */
+export interface LinkClosed {
+  /** `ended`: the other end closed it; `refused`: it could not be opened, or the other end said no; `broken`: reset, keepalive. */
+  kind: 'ended' | 'refused' | 'broken';
+  why: string;
+  /** Of `refused` because of a stale term: the highest term that the other end knows. */
+  newerTerm: number | null;
+}
+
+export interface LinkHandlers<In> {
+  message(message: In): void;
+  /** Called once, whatever the reason; no message follows. */
+  closed(how: LinkClosed): void;
+}
+
+/** The worker's side: opens a stream to a master. Never throws: what fails is told by `closed`. */
+export type Dial = (address: string, handlers: LinkHandlers<ToWorker>) => Link<ToMaster>;
+
+/** The master's side: called for each stream that a worker opens. Not the master: `close`s the link with the reason. */
+export type Accept = (link: Link<ToWorker>, peer: string) => LinkHandlers<ToMaster>;
+
+// --- What drivers get --------------------------------------------------------------------------------------------
+
+/** A worker as its master sees it. */
+export interface Member {
+  node: NodeRecord;
+  /** Its record stands in the coordinator. */
+  registered: boolean;
+  /** It has an open stream to this master. */
+  connected: boolean;
+  /** It said Leave: give it nothing new, take its work over. */
+  leaving: boolean;
+  /** An operator drains it. */
+  draining: boolean;
+  /**
+   * `live`: connected and permitted. `suspect`: not heard of as it should be; it may go on by its permit. `gone`: it surely
+   * has stopped, by the rules of permits.ts.
+   */
+  standing: 'live' | 'suspect' | 'gone';
+  /** Its latest information and when it came (this node's clock). */
+  info: NodeInfo | null;
+  infoAtMs: number;
+}
+
+export interface MemberEvent {
+  kind: 'added' | 'modified' | 'deleted';
+  member: Member;
+}
+
+/** The right to load: engine threads read the deadline from shared memory before each hit. */
+export interface Permit {
+  /** One Float64: until this instant (`nowMs`) load may be generated. */
+  readonly cell: SharedArrayBuffer;
+  validUntilMs(): number;
+}
+
+/** What a driver gets while its node is master. Everything ends when `signal` aborts; its reason says why. */
+export interface MasterContext {
+  readonly node: NodeRecord;
+  readonly term: number;
+  readonly signal: AbortSignal;
+  /** Leadership is a value with an expiry: false past the lock's deadline. Asked before each outward act. */
+  mayAct(): boolean;
+  /** Step down: a fenced write met a newer term, or a worker did. */
+  stepDown(why: string): void;
+  /** Workers of this term, by node id. */
+  members(): readonly Member[];
+  onMember(listener: (event: MemberEvent) => void): Subscription;
+  /** A worker has (re)connected; `state` is what its driver of this name put into Hello. */
+  onHello(listener: (from: NodeRef, state: unknown) => void): Subscription;
+  onMessage(listener: (from: NodeRef, payload: unknown) => void): Subscription;
+  /** @returns false: not connected, or its outbox is full and the message was not taken */
+  send(to: NodeRef, payload: unknown): boolean;
+  /** Keeps (true) or stops (false) echoing a worker's pings, which is its permit. */
+  permit(to: NodeRef, granted: boolean): void;
+  /** Operator's wish that a node takes no new work; kept for this term. */
+  drain(nodeId: string): void;
+}
+
+/** What a driver gets while its node is a worker; survives changes of the master. */
+export interface WorkerContext {
+  readonly node: NodeRecord;
+  /** Aborts when the node must stop now. */
+  readonly signal: AbortSignal;
+  /** Aborts when the node drains: hand over what runs, flush, and let `run` resolve. */
+  readonly draining: AbortSignal;
+  readonly permit: Permit;
+  /** The master's driver said something, in this term. */
+  onMessage(listener: (payload: unknown, term: number) => void): Subscription;
+  /** A stream to a master is open (its term) or has closed (null). */
+  onSession(listener: (term: number | null) => void): Subscription;
+  /** @returns false: no open stream, or its buffer is full (`onDrained` tells); the message was not taken */
+  send(payload: unknown): boolean;
+  onDrained(listener: () => void): Subscription;
+}
+
+/** Runs while this node is master. A new master's first pass is the ordinary pass. */
+export interface MasterDriver {
+  /** Resolves soon after the signal aborts; rejecting before makes the node step down. */
+  run(context: MasterContext): Promise<void>;
+}
+
+/** Runs while the node is a worker. */
+export interface WorkerDriver {
+  run(context: WorkerContext): Promise<void>;
+  /** Goes into Hello, for the master's driver of the same name. */
+  hello?(): unknown;
+  /** Pieces of work running. */
+  running?(): number;
+}

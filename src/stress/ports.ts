@@ -1,0 +1,341 @@
+/**
+ * What the stress driver needs from outside (the store), gives to outside (the API), and says over the worker stream.
+ * Ids of rows are bigint: they may pass 2^53. `wallMs` is milliseconds since 1970; run time is ms since the run's start.
+ */
+import type { MemberEvent, Member, NodeRecord } from '../cluster/ports.ts';
+import type { Plan, Share } from '../task/plan.ts';
+import type { Sample } from '../task/sample.ts';
+import type { PreparedTask, StageSpec } from '../task/spec.ts';
+import type { RunState } from '../task/status.ts';
+
+// --- Records -----------------------------------------------------------------------------------------------------
+
+/** How a task is spread over workers. */
+export interface Placement {
+  /** Name of a strategy, e.g. `least-loaded`. */
+  strategy: string;
+  /** Only nodes that have all of these. */
+  labels: Readonly<Record<string, string>>;
+  /** null: as many as there are. */
+  maxNodes: number | null;
+  /** When a share of a worker that is not heard of moves: surely stopped (`strict`), or at the first suspicion. */
+  moving: 'strict' | 'fast';
+}
+export const DEFAULT_PLACEMENT: Placement = { strategy: 'least-loaded', labels: {}, maxNodes: null, moving: 'strict' };
+
+export interface TaskRecord {
+  id: bigint;
+  /** Self-contained: `spec` names no files. Holds secrets. */
+  task: PreparedTask;
+  placement: Placement;
+  /** Grows with each change by the API; the etag. */
+  version: number;
+  createdWallMs: number;
+  updatedWallMs: number;
+  /** The number of its latest run, 0: none yet. */
+  lastRun: number;
+  /** The number of its active run; null: none. */
+  activeRun: number | null;
+}
+
+/** What the user wants of a run; written by the API or by hand. */
+export interface Wanted {
+  state: 'RUNNING' | 'PAUSED' | 'STOPPED';
+  /** Constant target from the moment it is seen: hits per second or users; null: as the task's plan says. */
+  target: number | null;
+  /** Ramp to `target` over this time, ms; 0: at once. */
+  rampMs: number;
+  /** Instead of `target`: stages for the rest of the run. */
+  stages: readonly StageSpec[] | null;
+  /** Grows with each change by the API; SQL written by hand bumps nothing. */
+  version: number;
+}
+
+export interface RunRecord {
+  id: bigint;
+  taskId: bigint;
+  /** Counts from 1 within the task. */
+  number: number;
+  /** The task as it was at the start. */
+  task: PreparedTask;
+  placement: Placement;
+  wanted: Wanted;
+  state: RunState;
+  /** Why it is FAILED, SHORT_OF_WORKERS, DONE_INCOMPLETE …; else empty. */
+  reason: string;
+  /** Grows with each fenced write of the master. */
+  version: number;
+  /** What of `wanted` the master has applied on all workers: compared by value, since SQL by hand bumps no version. */
+  applied: Wanted | null;
+  /** The whole plan as it was retuned, run time; null before the first assignment. */
+  plan: Plan | null;
+  createdWallMs: number;
+  /** null: not yet. */
+  startedWallMs: number | null;
+  endedWallMs: number | null;
+  /** Grows each time a sample arrives after the end. */
+  revision: number;
+}
+
+/** A worker's share of a run, written before it is sent. Its key is (run id, number). */
+export interface AssignmentRecord {
+  runId: bigint;
+  /** Counts from 1 within the run; a share given again, also to its old owner, is a new assignment. */
+  number: number;
+  nodeId: string;
+  incarnation: number;
+  /** Grows with each Retune of it. */
+  version: number;
+  /** The rebalancing that made or last changed it; within one epoch every lowering comes before any raise. */
+  epoch: number;
+  share: Share;
+  /** Part of the total hits; null: no limit. */
+  hits: number | null;
+  maxInFlight: number;
+  maxQueue: number;
+  state: 'ASSIGNED' | 'RUNNING' | 'STOPPED' | 'LOST';
+  /** Set after the last hit in flight was counted; null: not known. */
+  finalSeq: number | null;
+}
+
+/** A sample as it travels and is stored: the bytes are `encodeSample` of task/sample-codec.ts and never change. */
+export interface SampleRecord {
+  runId: bigint;
+  assignment: number;
+  incarnation: number;
+  /** From 1 without a gap within (run, assignment, incarnation). */
+  seq: number;
+  /** Second of the run. */
+  second: number;
+  /** SHA-256 of `data`, its first 16 bytes. */
+  digest: Uint8Array;
+  data: Uint8Array;
+}
+
+export interface EventRecord {
+  id: bigint;
+  wallMs: number;
+  term: number;
+  nodeId: string;
+  /** `run.state`, `node.joined`, `node.left`, `master.elected`, `share.moved` … */
+  kind: string;
+  /** `tasks/42/runs/3`, `nodes/a`, or empty. */
+  subject: string;
+  text: string;
+}
+
+// --- Store -------------------------------------------------------------------------------------------------------
+
+export interface Page<T> {
+  items: readonly T[];
+  /** Pass it as `before` for the next page; null: this was the last. */
+  next: bigint | null;
+}
+
+/** Outcome of a guarded write. */
+export type Written =
+  | 'written'
+  /** The term is not the fence any more: step down. */
+  | 'fenced'
+  /** The row was not as expected: read it again. */
+  | 'changed';
+
+/**
+ * Tasks, runs, assignments, samples, events. Adapters: MySQL and SQLite, under one conformance suite. Every call has a
+ * deadline and rejects with CodedError UNAVAILABLE that names the database when it passes. Calls with a `term` are
+ * fenced: a single statement that changes nothing once a newer term stands.
+ */
+export interface TaskStore {
+  // What users ask for; not fenced.
+  /**
+   * @param request id and digest of the request's content, remembered for 24 h; null: none
+   * @returns the task; the earlier one when the id was used for the same content
+   * @throws CodedError INVALID_INPUT when the id was used for another content
+   */
+  createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord>;
+  getTask(id: bigint): Promise<TaskRecord | null>;
+  /** Newest first. */
+  listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;
+  /** @returns the changed task; null when `version` is not the current one */
+  updateTask(id: bigint, version: number, task: PreparedTask, placement: Placement): Promise<TaskRecord | null>;
+  /** With its history. @returns false: a run of it is active */
+  deleteTask(id: bigint): Promise<boolean>;
+  /** Adds a run PENDING. @returns it, or the active one that stands in the way; null: no such task */
+  startRun(taskId: bigint, request: RequestId | null): Promise<{ run: RunRecord; created: boolean } | null>;
+  getRun(taskId: bigint, number: number): Promise<RunRecord | null>;
+  /** Newest first; of one task, or of all. */
+  listRuns(options: {
+    taskId: bigint | null;
+    limit: number;
+    before: bigint | null;
+    states: readonly RunState[];
+  }): Promise<Page<RunRecord>>;
+  /** Sets what is wanted of an active run. @returns the run; null: `version` is given and not current, or it is not active */
+  setWanted(runId: bigint, wanted: Omit<Wanted, 'version'>, version: number | null): Promise<RunRecord | null>;
+
+  // What the master does; fenced.
+  /** Makes PENDING runs of tasks whose `start_requested` was set by hand, and clears it. @returns how many */
+  takeUpRequests(term: number): Promise<number>;
+  /** Every run that is not final. */
+  activeRuns(): Promise<readonly RunRecord[]>;
+  /** One transition or change of what is; guarded by term, version and state. */
+  updateRun(term: number, run: RunRecord, change: RunChange): Promise<Written>;
+  assignments(runId: bigint): Promise<readonly AssignmentRecord[]>;
+  /** Inserts or replaces by (run id, number). */
+  putAssignments(term: number, assignments: readonly AssignmentRecord[]): Promise<Written>;
+  /**
+   * Stores each sample once: one statement a batch.
+   *
+   * @returns `fenced`; or the keys whose stored digest is another one (recorded as events, not added)
+   */
+  putSamples(term: number, samples: readonly SampleRecord[]): Promise<{ written: Written; conflicts: SampleRecord[] }>;
+  /** The highest seq up to which all are stored, by (assignment, incarnation). */
+  storedUpTo(runId: bigint): Promise<readonly { assignment: number; incarnation: number; upTo: number }[]>;
+  /** In the order of their second, from `fromSecond` on, at most `limit`; for paging pass the last one's second + 1. */
+  samples(runId: bigint, fromSecond: number, toSecond: number): Promise<readonly SampleRecord[]>;
+  addEvent(event: Omit<EventRecord, 'id'>): Promise<void>;
+  events(options: { after: bigint | null; limit: number }): Promise<readonly EventRecord[]>;
+  close(): Promise<void>;
+}
+
+export interface RequestId {
+  id: string;
+  /** Of the request's content. */
+  digest: string;
+}
+
+export interface RunChange {
+  state?: RunState;
+  reason?: string;
+  applied?: Wanted;
+  plan?: Plan;
+  startedWallMs?: number;
+  endedWallMs?: number;
+  revision?: number;
+}
+
+// --- Over the worker stream --------------------------------------------------------------------------------------
+
+export const STRESS = 'stress';
+
+/** Names one assignment of one run. */
+export interface AssignmentKey {
+  runId: bigint;
+  assignment: number;
+}
+
+export type StressToWorker =
+  | ({
+      type: 'assign';
+      version: number;
+      epoch: number;
+      task: PreparedTask;
+      plan: Plan;
+      share: Share;
+      hits: number | null;
+      maxInFlight: number;
+      maxQueue: number;
+      /** Run time at the moment the load shall begin; it begins `startAfterMs` after this message came. */
+      planOffsetMs: number;
+      startAfterMs: number;
+      /** For the logs: `tasks/42/runs/3`. */
+      run: string;
+    } & AssignmentKey)
+  /** `plan` is the whole plan in run time; what it says of the past is as it was. */
+  | ({ type: 'retune'; version: number; epoch: number; plan: Plan; share: Share } & AssignmentKey)
+  /** Drains: no new hits, those in flight get the grace period. */
+  | ({ type: 'stop'; version: number; graceMs: number; why: string } & AssignmentKey)
+  | ({ type: 'ack'; incarnation: number; upTo: number } & AssignmentKey);
+
+export type StressToMaster =
+  | ({ type: 'assignAck' | 'retuneAck'; version: number; epoch: number; error: string | null } & AssignmentKey)
+  | ({ type: 'samples'; incarnation: number; samples: readonly SampleRecord[] } & AssignmentKey)
+  /** After the last hit was counted; `finalSeq` is the last sample's. */
+  | ({ type: 'stopped'; incarnation: number; finalSeq: number; why: string } & AssignmentKey);
+
+/** What a worker has running, or has ended with samples not yet acknowledged; in Hello. */
+export interface RunningAssignment extends AssignmentKey {
+  version: number;
+  epoch: number;
+  incarnation: number;
+  share: Share;
+  /** Run time now. */
+  elapsedMs: number;
+  /** The last sample made and the last one acknowledged. */
+  lastSeq: number;
+  ackedSeq: number;
+  /** null: still loading. */
+  finalSeq: number | null;
+}
+
+// --- The API -----------------------------------------------------------------------------------------------------
+
+/** A second of a run over all its workers, for who watches. */
+export interface RunUpdate {
+  run: RunRecord;
+  shares: readonly AssignmentRecord[];
+  /** Merged over all workers; null: nothing new but the state. Its `second` counts from the run's start. */
+  sample: Sample | null;
+  /** The last update: the run is final. */
+  final: boolean;
+}
+
+export interface RunReport {
+  run: RunRecord;
+  /** false while the run is active, or part of it is unknown. */
+  complete: boolean;
+  /** The document of schema `gostress/schema/report`. */
+  report: Readonly<Record<string, unknown>>;
+}
+
+/** Sums a run's merged samples up; made by `report`, handed in by `app`. */
+export type ReportMaker = (
+  run: RunRecord,
+  seconds: AsyncIterable<Sample>,
+) => Promise<Readonly<Record<string, unknown>>>;
+
+export interface ClusterStatus {
+  master: NodeRecord | null;
+  term: number;
+  members: readonly Member[];
+  runs: readonly { run: RunRecord; shares: readonly AssignmentRecord[] }[];
+}
+
+/** What is behind the public services; lives on the master. @throws CodedError from every method */
+export interface StressApi {
+  createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord>;
+  getTask(id: bigint): Promise<TaskRecord>;
+  listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;
+  /** `version` null: whatever the current one is. ABORTED when it is not the current one. */
+  updateTask(
+    id: bigint,
+    version: number | null,
+    change: (current: TaskRecord) => { task: PreparedTask; placement: Placement },
+  ): Promise<TaskRecord>;
+  deleteTask(id: bigint): Promise<void>;
+  startTask(id: bigint, request: RequestId | null): Promise<RunRecord>;
+  getRun(taskId: bigint, number: number): Promise<RunRecord>;
+  listRuns(options: {
+    taskId: bigint | null;
+    limit: number;
+    before: bigint | null;
+    states: readonly RunState[];
+  }): Promise<Page<RunRecord>>;
+  /** Of a finished run: returns it. */
+  stopRun(taskId: bigint, number: number): Promise<RunRecord>;
+  /** Resolves when all workers have applied it, or after a deadline with what is applied by then. */
+  retuneRun(
+    taskId: bigint,
+    number: number,
+    target: { target: number; rampMs: number } | { stages: readonly StageSpec[] },
+    version: number | null,
+  ): Promise<{ run: RunRecord; shares: readonly AssignmentRecord[] }>;
+  pauseRun(taskId: bigint, number: number): Promise<RunRecord>;
+  resumeRun(taskId: bigint, number: number): Promise<RunRecord>;
+  /** Updates from a second on: stored ones first, then live, once a second, until the final one or the signal. */
+  watchRun(taskId: bigint, number: number, fromSecond: number, signal: AbortSignal): AsyncIterable<RunUpdate>;
+  getRunReport(taskId: bigint, number: number): Promise<RunReport>;
+  status(): Promise<ClusterStatus>;
+  drainNode(nodeId: string): Promise<Member>;
+  watchEvents(after: bigint | null, signal: AbortSignal): AsyncIterable<EventRecord | MemberEvent>;
+}
