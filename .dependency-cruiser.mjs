@@ -22,7 +22,7 @@ const DOORS = {
 const FENCES = [
   { name: 'etcd3', packages: ['etcd3'], homes: ['src/cluster/etcd[^/]*[.]ts$'] },
   { name: 'http', packages: ['undici', 'http2', 'ws'], homes: ['src/load/'] },
-  { name: 'sql', packages: ['mysql2', 'sqlite'], homes: ['src/store/'] },
+  { name: 'sql', packages: ['mysql2', 'sqlite', 'kysely'], homes: ['src/store/'] },
   { name: 'grpc', packages: ['@grpc'], homes: ['src/rpc/', 'src/cluster/etcd[^/]*[.]ts$', 'src/load/grpc[.]ts$'] },
   { name: 'pino', packages: ['pino'], homes: ['src/lib/log[.]ts$'] },
 ];
@@ -90,7 +90,11 @@ export default {
       severity: 'error',
       comment: 'neither the command, nor the library, nor an engine thread reaches this file',
       from: { path: ENTRIES },
-      to: { path: '^src/', pathNot: [ENTRIES, '^src/(cluster|stress|store|rpc|lib/log|task/(status|sample-codec))'], reachable: false },
+      to: {
+        path: '^src/',
+        pathNot: [ENTRIES, '^src/(cluster|stress|store|rpc|lib/log|task/(status|sample-codec))'],
+        reachable: false,
+      },
     },
   ],
   options: {

@@ -71,6 +71,13 @@ describe('npm run check', () => {
       found: 'max-lines-per-function',
     },
     {
+      check: 'lint',
+      name: "the master's lock by a class of etcd3",
+      path: 'src/cluster/etcd-lock.ts',
+      text: "import { Election, Etcd3 } from 'etcd3';\n\nexport const election = new Election(new Etcd3(), 'master');\n",
+      found: 'no-restricted-imports',
+    },
+    {
       check: 'format',
       name: 'a file that prettier would write otherwise',
       path: 'src/lib/unformatted.ts',

@@ -76,6 +76,7 @@ describe('the fences around packages', () => {
     "import 'ws';",
     "import 'mysql2/promise';",
     "import 'node:sqlite';",
+    "import 'kysely';",
     "import '@grpc/grpc-js';",
     "import 'pino';",
     'export type D = Dispatcher;',
@@ -95,7 +96,7 @@ describe('the fences around packages', () => {
   const packagesOf: Record<string, string[]> = {
     etcd3: ['etcd3'],
     http: ['undici', 'http2', 'ws'],
-    sql: ['mysql2/promise', 'sqlite'],
+    sql: ['mysql2/promise', 'sqlite', 'kysely'],
     grpc: ['@grpc/grpc-js'],
     pino: ['pino'],
   };

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# `npm run test:setup`: installs the Debian packages whose commands the tests run, those that are missing. As another
-# user than root it says what to install and goes on: a test that needs a missing one says so.
+# `npm run test:setup`: installs the Debian packages whose commands the tests run, those that are missing, and builds
+# grpcurl where Go is. As another user than root it says what to install and goes on: a test that needs a missing one
+# says so.
 set -euo pipefail
 
 # command=Debian package
-needed=(curl=curl openssl=openssl script=bsdutils)
+needed=(
+  curl=curl openssl=openssl script=bsdutils etcd=etcd-server mariadbd=mariadb-server nginx=nginx-light
+  systemd-analyze=systemd
+)
 
 # Servers are in /usr/sbin, which is not on every user's PATH.
 PATH="$PATH:/usr/sbin"
@@ -12,6 +16,24 @@ missing=()
 for pair in "${needed[@]}"; do
   command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 done
+
+# The API's tests call it with the grpcurl that people use; without it they are skipped.
+build_grpcurl() {
+  command -v grpcurl >/dev/null || [ -x "$HOME/go/bin/grpcurl" ] && return
+  local go
+  go=$(PATH="$PATH:/usr/local/go/bin" command -v go) || {
+    echo "test:setup: neither grpcurl nor Go is here: the tests that call grpcurl will be skipped" >&2
+    return
+  }
+  local bin="$HOME/go/bin"
+  if [ "$(id -u)" -eq 0 ]; then bin=/usr/local/bin; fi
+  GOBIN="$bin" timeout 600 "$go" install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 ||
+    echo "test:setup: grpcurl could not be built: the tests that call it will be skipped" >&2
+}
+build_grpcurl
+
+# Python's gRPC is a second client; Debian has it as modules of its own Python.
+/usr/bin/python3 -c 'import grpc, grpc_tools' 2>/dev/null || missing+=(python3 python3-grpcio python3-grpc-tools)
 
 if [ "${#missing[@]}" -eq 0 ]; then
   echo "test:setup: everything is here"
