@@ -14,10 +14,11 @@ import type { TaskInput } from './schema.ts';
  * @param spec a task that `parseTask` made
  */
 export function formatTask(spec: TaskSpec): string {
-  return stringify(toInput(spec), { lineWidth: 0, version: '1.2', aliasDuplicateObjects: false });
+  return stringify(taskInputOf(spec), { lineWidth: 0, version: '1.2', aliasDuplicateObjects: false });
 }
 
-function toInput(spec: TaskSpec): TaskInput {
+/** The task as users write it: `parseTask` makes an equal one of it. Secrets are in it. */
+export function taskInputOf(spec: TaskSpec): TaskInput {
   const { name, request, connections, timeouts, redirects, tls, checks, slos } = spec;
   return present({
     name: unless(defaultName(request.url), name),
