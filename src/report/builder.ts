@@ -1,7 +1,7 @@
 import { Histogram } from '../lib/histogram.ts';
 import { maskText } from '../lib/mask.ts';
-import { maskTask, taskSecrets } from '../task/format.ts';
-import { compilePlan, peakTarget, planEndMs } from '../task/plan.ts';
+import { taskSecrets } from '../task/format.ts';
+import { compilePlan, peakTarget, planEndMs, type Plan } from '../task/plan.ts';
 import type { Counts, Sample } from '../task/sample.ts';
 import { parseSlo } from '../task/slo.ts';
 import type { TaskSpec } from '../task/spec.ts';
@@ -9,12 +9,13 @@ import { accountFor, droppedOf, unansweredOf } from './accounting.ts';
 import { dropHints } from './drops.ts';
 import { RunningVerdict } from './evidence.ts';
 import { summarize, summarizeAll, type AllScheduled } from './latency.ts';
-import { describeLoad } from './plan-text.ts';
+import { describeLoad, describePlan } from './plan-text.ts';
 import { RateWindow } from './rate-window.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import type { Headline, Report, SeriesRow } from './schema.ts';
 import { rowOf, Series } from './series.ts';
 import { judgeSlo } from './slos.ts';
+import { describeTask } from './task-text.ts';
 import { Totals, union } from './totals.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -46,6 +47,8 @@ export interface Second {
 export interface RunEnd {
   endedAt: Date;
   stop: { kind: 'completed' | 'drained' | 'aborted'; reason: string };
+  /** The whole plan as it was changed while the run went on; absent: it was not. */
+  plan?: Plan;
 }
 
 /**
@@ -99,6 +102,7 @@ export class ReportBuilder {
     const { scheduled, ok } = measured;
     const evidence = {
       scheduled,
+      checks: totals.checks,
       ok,
       dropped: droppedOf(measured),
       okPerSecond: headline.okPerSecond,
@@ -108,8 +112,12 @@ export class ReportBuilder {
     return {
       schemaVersion: SCHEMA_VERSION,
       createdBy: { name: 'gostress', version },
-      task: maskTask(task),
-      plan: { model: task.load.model, text: describeLoad(task.load) },
+      task: describeTask(task),
+      plan: {
+        model: task.load.model,
+        text: describeLoad(task.load),
+        retuned: end.plan === undefined ? null : describePlan(end.plan),
+      },
       run: this.#run(end),
       headline,
       counts: structuredClone(totals.counts),
@@ -145,11 +153,11 @@ export class ReportBuilder {
     };
   }
 
-  #headline(measured: Counts, { stop }: RunEnd): Headline {
+  #headline(measured: Counts, { stop, plan: retuned }: RunEnd): Headline {
     const { load } = this.#info.task;
     const isOpen = load.model === 'open';
     const { durationMs, counts } = this.#totals;
-    const plan = compilePlan(load.model, load.stages);
+    const plan = retuned ?? compilePlan(load.model, load.stages);
     const measuredMs = Math.max(0, Math.min(durationMs, planEndMs(plan)) - load.warmupMs);
     const hitsUsedUp = load.hits !== null && counts.scheduled >= load.hits;
     const rates = this.#rates.rates(stop.kind === 'completed' && !hitsUsedUp);

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { DROP_CAUSES, ERROR_CLASSES } from '../task/sample.ts';
-import type { TaskSpec } from '../task/spec.ts';
+import { taskJsonSchema, type TaskInput } from '../task/schema.ts';
 import { REASON_CODES, VERDICTS } from './verdict.ts';
 
 /**
@@ -141,11 +141,27 @@ const health = z
   })
   .describe('How the generator itself fared, warm-up included.');
 
+/** A body of more bytes than this is told by its length alone. */
+export const MAX_BODY_BYTES = 4_096;
+
+/** As a user writes it; a long body is left out. */
+export type ReportTask = Omit<TaskInput, 'request'> & {
+  request: Omit<TaskInput['request'], 'body'> & { body?: TaskInput['request']['body'] | { omittedBytes: number } };
+};
+const reportTask = z.custom<ReportTask>((task) => typeof task === 'object' && task !== null);
+
 export const reportSchema = z.object({
   schemaVersion: z.literal(SCHEMA_VERSION),
   createdBy: z.object({ name: z.literal('gostress'), version: z.string() }),
-  task: z.custom<TaskSpec>().describe('The task that ran, defaults put in, secrets masked.'),
-  plan: z.object({ model: z.enum(['open', 'closed']), text: z.string().describe('The load in words.') }),
+  task: reportTask,
+  plan: z.object({
+    model: z.enum(['open', 'closed']),
+    text: z.string().describe('The load in words, as the task has it.'),
+    retuned: z
+      .string()
+      .nullable()
+      .describe('The load in words, as it was changed while the run went on; null: it was not.'),
+  }),
   run: runSchema,
   headline,
   counts: counts.describe('All hits of the run, warm-up included.'),
@@ -235,8 +251,33 @@ export type SloResult = Report['slos'][number];
 export function reportJsonSchema(): object {
   return {
     title: 'GoStress report',
-    ...z.toJSONSchema(reportSchema, { io: 'input', target: 'draft-2020-12', unrepresentable: 'any' }),
+    ...z.toJSONSchema(reportSchema, {
+      io: 'input',
+      target: 'draft-2020-12',
+      unrepresentable: 'any',
+      override: ({ zodSchema, jsonSchema }) => {
+        if (zodSchema === reportTask) Object.assign(jsonSchema, reportTaskJsonSchema());
+      },
+    }),
   };
+}
+
+function reportTaskJsonSchema(): object {
+  const task = structuredClone(taskJsonSchema()) as TaskJsonSchema;
+  delete task.$schema;
+  task.description = 'The task that ran, as a task file has it, secrets masked; what is as by default is left out.';
+  task.properties.request.properties.body.properties.omittedBytes = {
+    description: `Instead of the body: its length, when it has more than ${MAX_BODY_BYTES} bytes`,
+    type: 'integer',
+  };
+  return task;
+}
+
+/** The part of the task's schema that is changed. */
+interface TaskJsonSchema {
+  $schema?: string;
+  description: string;
+  properties: { request: { properties: { body: { properties: Record<string, object> } } } };
 }
 
 function keyed<const K extends string, T>(keys: readonly K[], type: T): Record<K, T> {

@@ -1,5 +1,6 @@
 import type { Histogram } from '../lib/histogram.ts';
 import { formatMs, formatRate, formatShare } from '../lib/format.ts';
+import type { CheckCount } from '../task/sample.ts';
 import type { LatencyMetric, Slo, SloOperator } from '../task/slo.ts';
 import { leastOfUnansweredMs, percentileOfAll, type AllScheduled } from './latency.ts';
 import type { BoundedMs, SloResult } from './schema.ts';
@@ -10,6 +11,8 @@ export interface SloEvidence {
   ok: number;
   dropped: number;
   okPerSecond: number;
+  /** By the check's label; warm-up included, as checks are not told apart by it. */
+  checks: Readonly<Record<string, CheckCount>>;
   /** Response time over all scheduled hits. */
   response: AllScheduled;
   /** Service time of the answered hits. */
@@ -41,6 +44,7 @@ const COMPARE: Record<SloOperator, (value: number, limit: number) => boolean> = 
 
 function findMetric({ metric }: Slo, evidence: SloEvidence): { value: BoundedMs; text: string } | null {
   if (metric.kind === 'rate') return { value: evidence.okPerSecond, text: formatRate(evidence.okPerSecond) };
+  if (metric.kind === 'checks') return passedShare(Object.values(evidence.checks));
   if (evidence.scheduled === 0) return null;
   if (metric.kind === 'latency') {
     const value = metric.basis === 'response' ? ofAll(metric, evidence.response) : ofAnswered(metric, evidence.service);
@@ -49,6 +53,12 @@ function findMetric({ metric }: Slo, evidence: SloEvidence): { value: BoundedMs;
   const part = metric.kind === 'errors' ? evidence.scheduled - evidence.ok : evidence.dropped;
   const share = part / evidence.scheduled;
   return { value: share, text: formatShare(share) };
+}
+
+function passedShare(checks: readonly CheckCount[]): { value: number; text: string } | null {
+  const passed = checks.reduce((sum, check) => sum + check.passed, 0);
+  const judged = checks.reduce((sum, check) => sum + check.passed + check.failed, 0);
+  return judged === 0 ? null : { value: passed / judged, text: formatShare(passed / judged) };
 }
 
 function ofAll(metric: LatencyMetric, all: AllScheduled): BoundedMs | null {

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../lib/format.ts';
+import { defaultMethod } from '../task/defaults.ts';
 import type { Report } from './schema.ts';
 import { cut, formatTable, oneLine, painter, type Block, type Paint } from './table.ts';
 import { formatBoundedMs } from './slos.ts';
@@ -40,10 +41,12 @@ function headlineText({ createdBy, task, plan, run, headline, latencies }: Repor
       ? `closed, at most ${formatCount(headline.usersMax ?? 0)} users; started ${formatRate(headline.startedPerSecond)}`
       : `started ${formatRate(headline.startedPerSecond)} of ${formatRate(headline.askedPerSecond)} asked`;
   const threads = run.threads === 1 ? '1 thread' : `${run.threads} threads`;
+  const method = task.request.method ?? defaultMethod(task.request.body !== undefined);
   const stop = run.stop.kind === 'completed' ? 'completed' : `${run.stop.kind}: ${oneLine(run.stop.reason)}`;
   return [
-    `GoStress ${createdBy.version}: ${oneLine(`${task.request.method} ${task.request.url}`)}`,
+    `GoStress ${createdBy.version}: ${oneLine(`${method} ${task.request.url}`)}`,
     paint('dim', `${plan.model}: ${plan.text}`),
+    ...(plan.retuned === null ? [] : [paint('dim', `changed to: ${plan.retuned}`)]),
     paint('dim', `${run.client}, ${threads}, Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`),
     '',
     paint('bold', `${answered} scheduled hits answered (${formatShare(headline.answeredShare)})`),

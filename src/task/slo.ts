@@ -10,7 +10,7 @@ export interface Slo {
   text: string;
   metric: SloMetric;
   op: SloOperator;
-  /** Latency: milliseconds. Errors and dropped: a share, 0 to 1. Rate: hits per second. */
+  /** Latency: milliseconds. Errors, dropped and checks: a share, 0 to 1. Rate: hits per second. */
   limit: number;
 }
 
@@ -20,6 +20,8 @@ export type SloMetric =
   | { kind: 'errors' }
   /** Hits per second that ended ok. */
   | { kind: 'rate' }
+  /** Share of all checks of answers that passed, the implied status check with them. */
+  | { kind: 'checks' }
   /** Share of the scheduled hits that were dropped. */
   | { kind: 'dropped' };
 
@@ -47,11 +49,12 @@ const KNOWN_METRICS = [
   'errors',
   'rate',
   'dropped',
+  'checks',
 ];
 
 /**
  * Reads `METRIC OP VALUE`. Metrics: `pN` with 0 < N < 100, `max`, `mean` (response time; `service.` before them means service
- * time) with a duration; `errors`, `dropped` with a percentage; `rate` with hits per second. Operators: < <= > >=.
+ * time) with a duration; `errors`, `dropped`, `checks` with a percentage; `rate` with hits per second. Operators: < <= > >=.
  *
  * @throws CodedError INVALID_INPUT
  */
@@ -72,7 +75,7 @@ export function parseSlo(text: string): Slo {
 }
 
 function parseMetric(name: string, text: string): SloMetric {
-  if (name === 'errors' || name === 'rate' || name === 'dropped') return { kind: name };
+  if (name === 'errors' || name === 'rate' || name === 'dropped' || name === 'checks') return { kind: name };
   const service = name.startsWith('service.');
   const latency = { kind: 'latency', basis: service ? 'service' : 'response' } as const;
   const stat = service ? name.slice('service.'.length) : name;
@@ -84,7 +87,7 @@ function parseMetric(name: string, text: string): SloMetric {
   const meant = nearest(stat, KNOWN_METRICS);
   const hint = meant === null ? '' : `; did you mean "${meant}"?`;
   throw invalid(
-    `expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate or dropped, found "${name}" in ${show(text)}${hint}`,
+    `expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate, dropped or checks, found "${name}" in ${show(text)}${hint}`,
   );
 }
 
@@ -95,7 +98,8 @@ function parseLimit(metric: SloMetric, value: string, text: string): number {
     case 'rate':
       return value === '0' ? 0 : within(text, () => parseRate(value));
     case 'errors':
-    case 'dropped': {
+    case 'dropped':
+    case 'checks': {
       const percent = /^\d+(\.\d+)?%$/.test(value) ? Number(value.slice(0, -1)) : NaN;
       if (!(percent <= 100)) throw invalid(`expected a share from 0% to 100%, found "${value}" in ${show(text)}`);
       return percent / 100;

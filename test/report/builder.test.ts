@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ReportBuilder } from '../../src/report/builder.ts';
 import { formatJson } from '../../src/report/json.ts';
 import { formatReport } from '../../src/report/text.ts';
+import { compilePlan, retunePlan } from '../../src/task/plan.ts';
 import { answeredCounts, healthySecond, histogramOf, sampleOf } from '../support/samples.ts';
 import { closedRun, completed, healthyRun, infoFor, reportOf, troubledRun } from '../support/reports.ts';
 
@@ -135,7 +136,7 @@ describe('the report of a closed run', () => {
 
   test('asks for users, not for a rate', () => {
     expect(report.headline).toMatchObject({ askedPerSecond: null, usersMax: 3, startedPerSecond: 600 });
-    expect(report.plan).toEqual({ model: 'closed', text: '3 users for 2s' });
+    expect(report.plan).toEqual({ model: 'closed', text: '3 users for 2s', retuned: null });
   });
 });
 
@@ -233,4 +234,16 @@ test('a report does not change when more samples are added', () => {
   builder.add(healthySecond(1, 10, 1000));
   expect(report).toEqual(before);
   expect(builder.build(completed).headline.scheduled).toBe(20);
+});
+
+test('a run that was retuned tells both loads, and the most users of the one that ran', () => {
+  const info = infoFor({ load: { users: 3, duration: '4s' } });
+  const plan = retunePlan(compilePlan('closed', info.task.load.stages), 1_000, [
+    { durationMs: null, target: 7, shape: 'constant' },
+  ]);
+  const seconds = [0, 1, 2, 3].map((second) => sampleOf({ second, durationMs: 1_000 }));
+  const report = reportOf(info, seconds, { ...completed, plan });
+  expect(report.plan).toEqual({ model: 'closed', text: '3 users for 4s', retuned: '3 users to 1s, 7 users to 4s' });
+  expect(report.headline.usersMax).toBe(7);
+  expect(formatReport(report, { color: false, width: 80 })).toContain('changed to: 3 users to 1s, 7 users to 4s\n');
 });

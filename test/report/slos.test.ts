@@ -10,6 +10,7 @@ const evidence: SloEvidence = {
   ok: 97,
   dropped: 2,
   okPerSecond: 9.7,
+  checks: { 'status 200-399': { passed: 97, failed: 1 }, 'body contains "ok"': { passed: 95, failed: 3 } },
   response: {
     answered: Histogram.decode(histogramOf([10_000, 96], [50_000, 2])),
     unanswered: 2,
@@ -22,6 +23,7 @@ const nothing: SloEvidence = {
   ok: 0,
   dropped: 0,
   okPerSecond: 0,
+  checks: {},
   response: { answered: new Histogram(), unanswered: 0, timeouts: [] },
   service: new Histogram(),
 };
@@ -46,6 +48,9 @@ test.each<[text: string, on: SloEvidence, pass: boolean, found: string]>([
   ['dropped < 2.5%', evidence, true, '2 %'],
   ['rate > 9.5', evidence, true, '9.7/s'],
   ['rate >= 10', evidence, false, '9.7/s'],
+  ['checks > 97%', evidence, true, '98 %'],
+  ['checks > 99%', evidence, false, '98 %'],
+  ['checks > 0%', nothing, false, 'nothing to judge'],
   ['p99 < 1h', nothing, false, 'nothing to judge'],
   ['errors < 100%', nothing, false, 'nothing to judge'],
   ['service.p99 < 1h', { ...nothing, scheduled: 5 }, false, 'nothing to judge'],

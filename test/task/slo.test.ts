@@ -18,6 +18,7 @@ describe('parseSlo', () => {
     ['errors < 1%', { kind: 'errors' }, '<', 0.01],
     ['errors <= 0%', { kind: 'errors' }, '<=', 0],
     ['dropped <= 0.5%', { kind: 'dropped' }, '<=', 0.005],
+    ['checks > 99%', { kind: 'checks' }, '>', 0.99],
     ['rate > 950', { kind: 'rate' }, '>', 950],
     ['rate >= 950/s', { kind: 'rate' }, '>=', 950],
     ['rate > 30/1m', { kind: 'rate' }, '>', 0.5],
@@ -56,11 +57,11 @@ describe('parseSlo', () => {
     ['p99 < 1s please', 'expected the end of the SLO after "1s", found "please" in "p99 < 1s please"'],
     [
       'erors < 1%',
-      'expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate or dropped, found "erors" in "erors < 1%"; did you mean "errors"?',
+      'expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate, dropped or checks, found "erors" in "erors < 1%"; did you mean "errors"?',
     ],
     [
       'service.errors < 1%',
-      'expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate or dropped, found "service.errors" in "service.errors < 1%"; did you mean "errors"?',
+      'expected p50, p99.9, …, max, mean (also service.p99, …), errors, rate, dropped or checks, found "service.errors" in "service.errors < 1%"; did you mean "errors"?',
     ],
   ])('refuses %j', (text, message) => {
     expect(() => parseSlo(text)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT', message }));
