@@ -1,0 +1,133 @@
+import { CodedError } from '../lib/errors.ts';
+
+/**
+ * Every timing of the kit, milliseconds. The values are those of the cluster's design; they lean on each other, which
+ * `timingProblems` checks at start.
+ */
+export interface Timings {
+  /** Of a node's record and of the master's lock; renewed every quarter of it. */
+  leaseTtlMs: number;
+  /** Taken off each validity, for clocks that run at different speeds and for what happens between a check and the act. */
+  marginMs: number;
+  /** One campaign for the master's lock ends by then. */
+  campaignMs: number;
+  /** Candidates of equal chance start this much after one another. */
+  rankStepMs: number;
+  /** After the fence could not be raised a candidate waits this long. */
+  fenceRetryMs: number;
+  /** A worker pings its master. */
+  pingMs: number;
+  /** A master echoes the last ping of each worker. */
+  heartbeatMs: number;
+  nodeInfoMs: number;
+  /** A permit counts this long from the send of the echoed ping … */
+  permitMs: number;
+  /** … and this long while the worker's own lease holds. */
+  permitOnLeaseMs: number;
+  /** Work that had no permit for this long may be given up. */
+  abortAfterMs: number;
+  /** A connected worker without a ping for this long is suspect. */
+  suspectAfterMs: number;
+  /** A worker leaves a master that was silent for this long. */
+  silenceMs: number;
+  /** Hello and Welcome come within this time of the opening of a stream. */
+  welcomeMs: number;
+  /** A suspect worker's port is tried this often, with this deadline. */
+  probeEveryMs: number;
+  probeDeadlineMs: number;
+  /** Bounds of the growing pause before something is tried again: dialling, registering, campaigning. */
+  retryMinMs: number;
+  retryMaxMs: number;
+  /** A driver that was told to stop gets this long. */
+  driverStopMs: number;
+  /** A draining node gets this long to hand its work over. */
+  drainMs: number;
+}
+
+export const DEFAULT_TIMINGS: Timings = {
+  leaseTtlMs: 5_000,
+  marginMs: 200,
+  campaignMs: 5_000,
+  rankStepMs: 150,
+  fenceRetryMs: 10_000,
+  pingMs: 250,
+  heartbeatMs: 500,
+  nodeInfoMs: 2_000,
+  permitMs: 2_000,
+  permitOnLeaseMs: 30_000,
+  abortAfterMs: 60_000,
+  suspectAfterMs: 1_500,
+  silenceMs: 3_000,
+  welcomeMs: 2_000,
+  probeEveryMs: 100,
+  probeDeadlineMs: 250,
+  retryMinMs: 50,
+  retryMaxMs: 1_000,
+  driverStopMs: 5_000,
+  drainMs: 30_000,
+};
+
+/** etcd grants no lease shorter than this, whatever one asks; a shorter wish would make every wait for it too short. */
+export const MIN_LEASE_TTL_MS = 2_000;
+
+const NAMES = Object.keys(DEFAULT_TIMINGS) as (keyof Timings)[];
+
+/** Left side, right side (each a sum of its terms): left must not be greater; and why. */
+type Rule = readonly [left: readonly Term[], right: readonly Term[], why: string];
+type Term = keyof Timings | readonly [number, keyof Timings];
+
+const RULES: readonly Rule[] = [
+  [[[4, 'marginMs']], ['leaseTtlMs'], 'a lease is renewed every quarter of it'],
+  [['pingMs', [2, 'heartbeatMs'], 'marginMs'], ['permitMs'], 'one lost heartbeat must not end a permit'],
+  [['permitMs'], ['permitOnLeaseMs'], 'a lease prolongs the permit'],
+  [['permitOnLeaseMs'], ['abortAfterMs'], 'work is given up only when no permit can be left'],
+  [[[3, 'pingMs']], ['suspectAfterMs'], 'a single late ping is no reason for suspicion'],
+  [['suspectAfterMs'], ['permitMs'], 'a worker is suspect before its permit is over'],
+  [[[3, 'heartbeatMs']], ['silenceMs'], 'a single late heartbeat is no reason to leave'],
+  [['retryMinMs'], ['retryMaxMs'], 'the pause grows from the first to the second'],
+  [['driverStopMs'], ['drainMs'], 'a drain includes the stop of the drivers'],
+];
+
+/**
+ * What is wrong with the timings, one line each; empty: nothing.
+ *
+ * @param minLeaseTtlMs the shortest lease that the coordinator grants
+ */
+export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_MS): string[] {
+  const problems = NAMES.filter((name) => !(Number.isSafeInteger(timings[name]) && timings[name] > 0)).map(
+    (name) => `timings.${name}: expected a positive whole number of milliseconds, found ${timings[name]}`,
+  );
+  if (problems.length > 0) return problems;
+  if (timings.leaseTtlMs < minLeaseTtlMs) {
+    problems.push(`timings.leaseTtlMs: expected at least ${minLeaseTtlMs}, found ${timings.leaseTtlMs}`);
+  }
+  const broken = RULES.filter(([left, right]) => sum(timings, left) > sum(timings, right));
+  return problems.concat(
+    broken.map(([left, right, why]) => {
+      const [a, b] = [sum(timings, left), sum(timings, right)];
+      return `timings: expected ${words(left)} (${a}) to be at most ${words(right)} (${b}): ${why}`;
+    }),
+  );
+}
+
+/**
+ * The defaults with some of them changed.
+ *
+ * @throws CodedError INVALID_INPUT with every problem
+ */
+export function timingsWith(changes: Partial<Timings>, minLeaseTtlMs = MIN_LEASE_TTL_MS): Timings {
+  const timings = { ...DEFAULT_TIMINGS, ...changes };
+  const problems = timingProblems(timings, minLeaseTtlMs);
+  if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
+  return timings;
+}
+
+function sum(timings: Timings, terms: readonly Term[]): number {
+  return terms
+    .map((term) => (typeof term === 'string' ? timings[term] : term[0] * timings[term[1]]))
+    .reduce((a, b) => a + b, 0);
+}
+
+function words(terms: readonly Term[]): string {
+  return terms.map((term) => (typeof term === 'string' ? term : `${term[0]} · ${term[1]}`)).join(' + ');
+}
