@@ -268,6 +268,18 @@ export interface RunningAssignment extends AssignmentKey {
   finalSeq: number | null;
 }
 
+/** Samples of an earlier incarnation of the node that its spill file still holds; in Hello. */
+export interface SpilledSamples extends AssignmentKey {
+  incarnation: number;
+  lastSeq: number;
+}
+
+/** The stress worker's state in Hello. */
+export interface StressHello {
+  running: readonly RunningAssignment[];
+  spilled: readonly SpilledSamples[];
+}
+
 // --- The API -----------------------------------------------------------------------------------------------------
 
 /** A second of a run over all its workers, for who watches. */
