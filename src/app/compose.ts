@@ -3,7 +3,7 @@ import { Engine, wholeAssignment } from '../load/engine.ts';
 import { ReportBuilder, type Second } from '../report/builder.ts';
 import type { Report } from '../report/schema.ts';
 import type { PreparedTask, TaskSpec } from '../task/spec.ts';
-import { NodeCpu } from './cpu.ts';
+import { NodeCpu } from '../lib/cpu.ts';
 import { VERSION } from './version.ts';
 
 export interface LocalRunOptions {

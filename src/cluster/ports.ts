@@ -171,7 +171,10 @@ export type ToMaster =
 /** From the master to a worker; each carries the master's term. */
 export type ToWorker = { term: number } & (
   | { type: 'welcome'; heartbeatMs: number }
-  /** Also the permit: it counts from `echoMs`, the worker's clock in its last ping; null: the permit is withheld. */
+  /**
+   * Also the permit: it counts from `echoMs`, the worker's clock in its last ping; null: there was no ping yet, or the
+   * permit is withheld, that is, not prolonged.
+   */
   | { type: 'heartbeat'; echoMs: number | null }
   | { type: 'goAway'; why: string; nextAddress: string | null; nextTerm: number | null }
   | ({ type: 'driver' } & DriverMessage)
@@ -183,8 +186,12 @@ export interface Link<Out> {
   send(message: Out): boolean;
   /** Resolves when the buffer has room again or the link is closed. */
   drained(): Promise<void>;
-  /** Ends the stream after what was sent; `handlers.closed` follows. Idempotent. */
-  close(why: string): void;
+  /**
+   * Ends the stream after what was sent; `handlers.closed` follows, here as `ended`. Idempotent.
+   *
+   * @param newerTerm of a master that refuses a worker because a newer term is known: that term
+   */
+  close(why: string, newerTerm?: number): void;
 }
 
 /** Why a stream ended. */
@@ -231,6 +238,7 @@ export interface Member {
   infoAtMs: number;
 }
 
+/** `modified`: anything but `info`, which changes all the time. */
 export interface MemberEvent {
   kind: 'added' | 'modified' | 'deleted';
   member: Member;
@@ -241,6 +249,10 @@ export interface Permit {
   /** One Float64: until this instant (`nowMs`) load may be generated. */
   readonly cell: SharedArrayBuffer;
   validUntilMs(): number;
+  /** How long there has been none; 0 while it holds. */
+  missingForMs(): number;
+  /** Work without a permit for so long may be given up. */
+  readonly giveUpAfterMs: number;
 }
 
 /** What a driver gets while its node is master. Everything ends when `signal` aborts; its reason says why. */
@@ -254,6 +266,13 @@ export interface MasterContext {
   stepDown(why: string): void;
   /** Workers of this term, by node id. */
   members(): readonly Member[];
+  /**
+   * Also of a process that this term never saw, named by an assignment of an earlier one: `suspect` until it surely has
+   * stopped. A higher incarnation of the same node does not make it `gone` by itself.
+   *
+   * @param address of its port, when the caller knows it
+   */
+  standingOf(ref: NodeRef, address?: string): Member['standing'];
   onMember(listener: (event: MemberEvent) => void): Subscription;
   /** A worker has (re)connected; `state` is what its driver of this name put into Hello. */
   onHello(listener: (from: NodeRef, state: unknown) => void): Subscription;

@@ -73,8 +73,8 @@ export const MIN_LEASE_TTL_MS = 2_000;
 const NAMES = Object.keys(DEFAULT_TIMINGS) as (keyof Timings)[];
 
 /** Left side, right side (each a sum of its terms): left must not be greater; and why. */
-type Rule = readonly [left: readonly Term[], right: readonly Term[], why: string];
-type Term = keyof Timings | readonly [number, keyof Timings];
+type Rule = readonly [left: readonly Part[], right: readonly Part[], why: string];
+type Part = keyof Timings | readonly [number, keyof Timings];
 
 const RULES: readonly Rule[] = [
   [[[4, 'marginMs']], ['leaseTtlMs'], 'a lease is renewed every quarter of it'],
@@ -122,12 +122,12 @@ export function timingsWith(changes: Partial<Timings>, minLeaseTtlMs = MIN_LEASE
   return timings;
 }
 
-function sum(timings: Timings, terms: readonly Term[]): number {
+function sum(timings: Timings, terms: readonly Part[]): number {
   return terms
     .map((term) => (typeof term === 'string' ? timings[term] : term[0] * timings[term[1]]))
     .reduce((a, b) => a + b, 0);
 }
 
-function words(terms: readonly Term[]): string {
+function words(terms: readonly Part[]): string {
   return terms.map((term) => (typeof term === 'string' ? term : `${term[0]} · ${term[1]}`)).join(' + ');
 }

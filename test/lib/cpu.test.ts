@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { NodeCpu, parseProcStat } from '../../src/app/cpu.ts';
+import { NodeCpu, parseProcStat } from '../../src/lib/cpu.ts';
 
 const stat = (...ticks: number[]) => `cpu  ${ticks.join(' ')}\ncpu0 1 1 1 1 1 1 1 1 0 0\nctxt 5\n`;
 
