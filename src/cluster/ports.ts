@@ -61,7 +61,12 @@ export interface Subscription extends Disposable {
  * its own and rejects with CodedError UNAVAILABLE naming the dependency (`etcd does not answer: …`) when it passes.
  */
 export interface Coordinator extends AsyncDisposable {
-  /** Writes the node's record under a lease that is renewed until it is released or lost. */
+  /**
+   * Writes the node's record under a lease that is renewed until it is released or lost. A process comes with incarnation
+   * 0 and seq 0 the first time; when it has lost its lease and comes again, with those that it was given: it keeps them.
+   *
+   * @throws CodedError FAILED_PRECONDITION when a record of a higher incarnation stands: this process was replaced
+   */
   register(node: NodeRecord, leaseTtlMs: number): Promise<Registration>;
   /**
    * Takes part in the election once, with a lease of its own.
@@ -97,7 +102,7 @@ export interface Lease {
 }
 
 export interface Registration extends Lease {
-  /** With its `seq`, and an incarnation higher than any the coordinator knows of this id. */
+  /** With its `seq` and `incarnation`; given anew, the incarnation is higher than any before of this id. */
   readonly node: NodeRecord;
 }
 
