@@ -39,6 +39,12 @@ export class PermitHolder implements Permit {
     this.refresh();
   }
 
+  /** Ends it now, until the next echo. */
+  revoke(): void {
+    this.#sentMs = -Infinity;
+    this.refresh();
+  }
+
   /**
    * The lease of the node's record, or null when it was lost. A new lease does not revive an old permit: in the time
    * between the two the master may have seen no record and moved the work.

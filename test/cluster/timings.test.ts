@@ -1,0 +1,28 @@
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_TIMINGS, timingProblems, timingsWith } from '../../src/cluster/timings.ts';
+
+describe('timings', () => {
+  test('the defaults fit each other', () => {
+    expect(timingProblems(DEFAULT_TIMINGS)).toEqual([]);
+  });
+
+  test('a value that is no time is refused with what was found', () => {
+    expect(timingProblems({ ...DEFAULT_TIMINGS, pingMs: 0, heartbeatMs: 0.5 })).toEqual([
+      'timings.pingMs: expected a positive whole number of milliseconds, found 0',
+      'timings.heartbeatMs: expected a positive whole number of milliseconds, found 0.5',
+    ]);
+  });
+
+  test('every bound that is broken is told, with both sides and why', () => {
+    expect(timingProblems({ ...DEFAULT_TIMINGS, heartbeatMs: 1500, leaseTtlMs: 1000 })).toEqual([
+      'timings.leaseTtlMs: expected at least 2000, found 1000',
+      'timings: expected pingMs + 2 · heartbeatMs + marginMs (3450) to be at most permitMs (2000): one lost heartbeat must not end a permit',
+      'timings: expected 3 · heartbeatMs (4500) to be at most silenceMs (3000): a single late heartbeat is no reason to leave',
+    ]);
+  });
+
+  test('a coordinator that grants shorter leases allows shorter ones', () => {
+    expect(timingsWith({ leaseTtlMs: 1000 }, 100).leaseTtlMs).toBe(1000);
+    expect(() => timingsWith({ leaseTtlMs: 1000 })).toThrow('expected at least 2000, found 1000');
+  });
+});

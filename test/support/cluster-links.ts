@@ -1,0 +1,130 @@
+/** Worker streams within one process: what the kit asks of a `Link`, with faults at will. */
+import { EventEmitter, once } from 'node:events';
+import type { Accept, Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../../src/cluster/ports.ts';
+
+/** Messages under way in one direction; beyond it `send` says that the buffer is full. */
+const BUFFER = 100;
+
+class End<Out, In> implements Link<Out> {
+  handlers: LinkHandlers<In> | null = null;
+  other!: End<In, Out>;
+  closed = false;
+  /** Out of it nothing arrives, but nothing is lost. */
+  stalled = false;
+  readonly #queue: Out[] = [];
+  readonly #events = new EventEmitter();
+  #pumping = false;
+
+  send(message: Out): boolean {
+    if (this.closed) return true;
+    this.#queue.push(structuredClone(message));
+    this.pump();
+    return this.#queue.length < BUFFER;
+  }
+
+  async drained(): Promise<void> {
+    while (!this.closed && this.#queue.length >= BUFFER) await once(this.#events, 'room');
+  }
+
+  close(why: string): void {
+    if (this.closed) return;
+    // What was sent arrives first, if anything does.
+    const rest = this.stalled ? [] : this.#queue.splice(0);
+    this.shut();
+    setImmediate(() => {
+      for (const message of rest) this.other.deliver(message);
+      this.other.end({ kind: 'ended', why, newerTerm: null });
+      this.handlers?.closed({ kind: 'ended', why, newerTerm: null });
+    });
+  }
+
+  end(how: LinkClosed): void {
+    if (this.closed) return;
+    this.shut();
+    this.handlers?.closed(how);
+  }
+
+  shut(): void {
+    this.closed = true;
+    this.#queue.length = 0;
+    this.#events.emit('room');
+  }
+
+  deliver(message: In): void {
+    if (!this.closed) this.handlers?.message(message);
+  }
+
+  pump(): void {
+    if (this.#pumping || this.stalled) return;
+    this.#pumping = true;
+    setImmediate(() => {
+      this.#pumping = false;
+      if (this.stalled) return;
+      for (const message of this.#queue.splice(0)) this.other.deliver(message);
+      this.#events.emit('room');
+    });
+  }
+}
+
+/** One stream as a test sees it. */
+export interface Stream {
+  address: string;
+  worker: End<ToMaster, ToWorker>;
+  master: End<ToWorker, ToMaster>;
+}
+
+export class LinkNetwork {
+  readonly streams: Stream[] = [];
+  readonly #listeners = new Map<string, Accept>();
+  /** Dials to these addresses are refused. */
+  readonly cutOff = new Set<string>();
+
+  listen(address: string, accept: Accept): void {
+    this.#listeners.set(address, accept);
+  }
+
+  /** What a process leaves behind when it is killed: its port is closed, its streams are broken. */
+  kill(address: string): void {
+    this.#listeners.delete(address);
+    this.breakAll(address);
+  }
+
+  /** Breaks all streams to an address. */
+  breakAll(address: string): void {
+    for (const { address: to, worker, master } of this.streams) {
+      if (to !== address) continue;
+      worker.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
+      master.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
+    }
+  }
+
+  readonly dial: Dial = (address, handlers) => {
+    const worker = new End<ToMaster, ToWorker>();
+    const master = new End<ToWorker, ToMaster>();
+    worker.other = master;
+    master.other = worker;
+    worker.handlers = handlers;
+    worker.stalled = true;
+    setImmediate(() => {
+      const accept = this.#listeners.get(address);
+      if (accept === undefined || this.cutOff.has(address)) {
+        worker.end({ kind: 'refused', why: 'connection refused', newerTerm: null });
+        return;
+      }
+      this.streams.push({ address, worker, master });
+      master.handlers = accept(master, 'in-memory');
+      worker.stalled = false;
+      worker.pump();
+    });
+    return worker;
+  };
+}
+
+/** The two ends of one stream, without anything behind them. */
+export function linkPair(): Stream {
+  const worker = new End<ToMaster, ToWorker>();
+  const master = new End<ToWorker, ToMaster>();
+  worker.other = master;
+  master.other = worker;
+  return { address: '', worker, master };
+}
