@@ -1,0 +1,82 @@
+import type { Selectable } from 'kysely';
+import { formatDuration } from '../lib/duration.ts';
+import { CodedError } from '../lib/errors.ts';
+import type { Wanted } from '../stress/ports.ts';
+import { parseTask } from '../task/schema.ts';
+import type { LoadModel, StageSpec } from '../task/spec.ts';
+import { parseJson } from './prepared.ts';
+import type { RunTable } from './tables.ts';
+
+type WantedRow = Pick<
+  Selectable<RunTable>,
+  'wanted_state' | 'wanted_target' | 'wanted_ramp_ms' | 'wanted_stages' | 'wanted_version'
+>;
+
+/** The columns of what is wanted, the version apart. @throws CodedError INVALID_INPUT */
+export function wantedRow({ state, target, rampMs, stages }: Omit<Wanted, 'version'>, model: LoadModel) {
+  const row = {
+    wanted_state: state,
+    wanted_target: target,
+    wanted_ramp_ms: rampMs,
+    wanted_stages: stages === null ? null : JSON.stringify(stages.map(stageOf)),
+  };
+  readLoad(row, model);
+  return row;
+}
+
+/**
+ * What is wanted. Where a person wrote what cannot be, the last good word stands: what the master has applied.
+ *
+ * @returns also the problems, none when all is well
+ */
+export function readWanted(
+  row: WantedRow,
+  model: LoadModel,
+  applied: Wanted | null,
+): { wanted: Wanted; problems: readonly string[] } {
+  const rest = { state: row.wanted_state, version: Number(row.wanted_version) };
+  try {
+    return { wanted: { ...readLoad(row, model), ...rest }, problems: [] };
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const { target = null, rampMs = 0, stages = null } = applied ?? {};
+    return { wanted: { target, rampMs, stages, ...rest }, problems: error.problems };
+  }
+}
+
+type LoadRow = Pick<WantedRow, 'wanted_target' | 'wanted_ramp_ms' | 'wanted_stages'>;
+
+function readLoad(row: LoadRow, model: LoadModel): Pick<Wanted, 'target' | 'rampMs' | 'stages'> {
+  const { wanted_target: target, wanted_ramp_ms: rampMs, wanted_stages: text } = row;
+  if (!(rampMs >= 0 && rampMs < Infinity)) {
+    throw new CodedError('INVALID_INPUT', `wanted_ramp_ms: expected milliseconds from 0 on, found ${rampMs}`);
+  }
+  if (target !== null && target !== 0) checkStages('wanted_target', [{ target, duration: '1s' }], model);
+  const stages = text === null ? null : checkStages('wanted_stages', parseStages(text), model);
+  return { target, rampMs, stages };
+}
+
+function parseStages(text: string): unknown[] {
+  const stages = parseJson(text);
+  if (Array.isArray(stages) && stages.length > 0) return stages;
+  throw new CodedError('INVALID_INPUT', 'wanted_stages: expected a list of stages, found none');
+}
+
+/** By the rules of a task's stages. */
+function checkStages(column: string, stages: readonly unknown[], model: LoadModel): StageSpec[] {
+  const last = stages.at(-1);
+  const isEndless = typeof last === 'object' && last !== null && !('duration' in last);
+  try {
+    const load = { model, stages, ...(isEndless ? { hits: 1 } : {}) };
+    return parseTask({ request: { url: 'http://localhost/' }, load }).load.stages;
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    const problems = error.problems.map((problem) => `${column}: ${problem.replace(/^load\.stages/, '')}`);
+    throw new CodedError('INVALID_INPUT', problems, { cause: error });
+  }
+}
+
+/** A stage as a task file has it. */
+function stageOf({ durationMs, target, shape }: StageSpec): object {
+  return { ...(durationMs === null ? {} : { duration: formatDuration(durationMs) }), target, shape };
+}
