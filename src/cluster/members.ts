@@ -54,10 +54,7 @@ export class Members {
   looked({ nodes }: Pick<CoordinatorView, 'nodes'>, atMs: number, askedAtMs: number | null): void {
     const workers = nodes.filter(({ roles }) => roles.includes('worker'));
     const registered = new Map(workers.map((node) => [node.nodeId, node]));
-    for (const node of workers) {
-      const process = this.#process(node, atMs);
-      if (!isDeepStrictEqual(process.node, node)) Object.assign(process, { node, address: node.address });
-    }
+    for (const node of workers) this.#known(node, atMs);
     for (const process of this.#processes.values()) {
       const record = registered.get(process.ref.nodeId);
       process.registered = record?.incarnation === process.ref.incarnation;
@@ -69,9 +66,9 @@ export class Members {
   }
 
   hello(node: NodeRecord, atMs: number): void {
-    const process = this.#process(node, atMs);
-    Object.assign(process, { node, address: node.address, connected: true, leaving: false, left: false });
-    Object.assign(process, { refused: false, granted: true, heardAtMs: atMs });
+    const process = this.#known(node, atMs);
+    Object.assign(process, { connected: true, leaving: false, left: false, refused: false });
+    Object.assign(process, { granted: true, heardAtMs: atMs });
     for (const other of this.#processes.values()) {
       const older = other.ref.nodeId === node.nodeId && other.ref.incarnation < node.incarnation;
       // A process that listens where its predecessor did proves that this one's port was closed.
@@ -208,6 +205,12 @@ export class Members {
       told: null,
     };
     this.#processes.set(key, process);
+    return process;
+  }
+
+  #known(node: NodeRecord, atMs: number): Process {
+    const process = this.#process(node, atMs);
+    if (!isDeepStrictEqual(process.node, node)) Object.assign(process, { node, address: node.address });
     return process;
   }
 

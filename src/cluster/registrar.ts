@@ -51,7 +51,7 @@ export class Registrar {
       log.info({ incarnation: this.#node.incarnation, seq: this.#node.seq }, 'registered');
       await aborted(AbortSignal.any([signal, registration.signal]));
       onRegistration(null);
-      if (!signal.aborted) log.warn({ why: errorMessage(registration.signal.reason) }, 'registration lost');
+      if (registration.signal.aborted) log.warn({ why: errorMessage(registration.signal.reason) }, 'registration lost');
       await registration.release();
     }
   }

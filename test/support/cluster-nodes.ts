@@ -1,0 +1,54 @@
+import type { NodeInfo, NodeRecord } from '../../src/cluster/ports.ts';
+import { timingsWith, type Timings } from '../../src/cluster/timings.ts';
+
+/** About ten times as fast as the defaults, and with room for a busy machine. */
+export const QUICK: Timings = timingsWith(
+  {
+    leaseTtlMs: 1_000,
+    marginMs: 50,
+    campaignMs: 1_000,
+    rankStepMs: 20,
+    fenceRetryMs: 200,
+    pingMs: 25,
+    heartbeatMs: 50,
+    nodeInfoMs: 100,
+    permitMs: 600,
+    permitOnLeaseMs: 4_000,
+    abortAfterMs: 5_000,
+    suspectAfterMs: 500,
+    silenceMs: 1_000,
+    welcomeMs: 1_000,
+    probeEveryMs: 20,
+    probeDeadlineMs: 250,
+    retryMinMs: 10,
+    retryMaxMs: 100,
+    driverStopMs: 2_000,
+    drainMs: 5_000,
+  },
+  100,
+);
+
+export function record(change: Partial<NodeRecord> = {}): NodeRecord {
+  return {
+    nodeId: 'w1',
+    incarnation: 1,
+    address: '127.0.0.1:1',
+    roles: ['worker'],
+    priority: 100,
+    labels: {},
+    seq: 1,
+    version: '0.0.0',
+    ...change,
+  };
+}
+
+export const INFO: NodeInfo = {
+  cpu: 0.1,
+  cores: 2,
+  memory: 0.5,
+  memoryTotalBytes: 1000,
+  memoryFreeBytes: 500,
+  loopLagP99Ms: 1,
+  capacity: null,
+  running: 0,
+};
