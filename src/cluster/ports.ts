@@ -3,6 +3,8 @@
  * (Coordinator), `store` (Fence), `rpc` (the worker stream). Instants are `nowMs` of lib/clock unless a name says `wall`.
  */
 
+import type { Log } from '../lib/log.ts';
+
 /** What a node may do; a node has one or more. */
 export const ROLES = ['worker', 'candidate', 'sentinel'] as const;
 export type Role = (typeof ROLES)[number];
@@ -260,10 +262,16 @@ export interface Permit {
   readonly giveUpAfterMs: number;
 }
 
-/** What a driver gets while its node is master. Everything ends when `signal` aborts; its reason says why. */
+/**
+ * What a driver gets while its node is master. Everything ends when `signal` aborts; its reason says why. Listeners are to
+ * be added before the first `await` of `run`: nothing is kept for those that come later. One that throws counts as a
+ * failure of the driver.
+ */
 export interface MasterContext {
   readonly node: NodeRecord;
   readonly term: number;
+  /** Its lines carry node, role, term and driver. */
+  readonly log: Log;
   readonly signal: AbortSignal;
   /** Leadership is a value with an expiry: false past the lock's deadline. Asked before each outward act. */
   mayAct(): boolean;
@@ -290,9 +298,11 @@ export interface MasterContext {
   drain(nodeId: string): void;
 }
 
-/** What a driver gets while its node is a worker; survives changes of the master. */
+/** What a driver gets while its node is a worker; survives changes of the master. Of listeners: as for the master's. */
 export interface WorkerContext {
   readonly node: NodeRecord;
+  /** Its lines carry node, role and driver. */
+  readonly log: Log;
   /** Aborts when the node must stop now. */
   readonly signal: AbortSignal;
   /** Aborts when the node drains: hand over what runs, flush, and let `run` resolve. */
@@ -313,8 +323,9 @@ export interface MasterDriver {
   run(context: MasterContext): Promise<void>;
 }
 
-/** Runs while the node is a worker. */
+/** Runs while the node is a worker. One that fails ends the node: what it had running is not known any more. */
 export interface WorkerDriver {
+  /** Resolves when it has handed over (`draining`), or soon after `signal` aborts. */
   run(context: WorkerContext): Promise<void>;
   /** Goes into Hello, for the master's driver of the same name. */
   hello?(): unknown;
