@@ -1,0 +1,194 @@
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { Role } from '../cluster/ports.ts';
+import { MIN_LEASE_TTL_MS, DEFAULT_TIMINGS, timingProblems, type Timings } from '../cluster/timings.ts';
+import { CodedError, systemReason } from '../lib/errors.ts';
+import type { LogLevel } from '../lib/log.ts';
+import { percentDecode } from '../lib/percent.ts';
+import { show } from '../lib/show.ts';
+import { CONFIG_NAMES, DEFAULT_PORT, type ConfigInput, type ConfigName, type HostPort } from './config-keys.ts';
+import { readConfigInput, type Given } from './config-read.ts';
+
+/** Of one node, complete. */
+export interface NodeConfig {
+  /** null: made of the host's name and the port, once that is known. */
+  nodeId: string | null;
+  clusterName: string;
+  roles: readonly Role[];
+  listen: HostPort;
+  /** null: where it listens. */
+  advertise: HostPort | null;
+  labels: Readonly<Record<string, string>>;
+  priority: number;
+  capacity: number | null;
+  /** null: standalone. */
+  etcd: EtcdConfig | null;
+  /** Holds a password. null: standalone, or no candidate. */
+  mysqlUrl: string | null;
+  /** null: not standalone. */
+  dataFolder: string | null;
+  drivers: readonly string[];
+  logLevel: LogLevel;
+  logFormat: 'auto' | 'json' | 'text';
+  timings: Timings;
+}
+
+export interface EtcdConfig {
+  hosts: readonly string[];
+  auth: { username: string; password: string } | null;
+  /** PEM. */
+  tls: { ca: string | null; cert: string | null; key: string | null };
+}
+
+/** Where a config comes from; what is named later here wins over what is named before. */
+export interface ConfigSources {
+  /** Path of a YAML file; null: the one that GOSTRESS_CONFIG names, or none. */
+  file: string | null;
+  env: Readonly<Record<string, string | undefined>>;
+  /** By key; texts, lists of texts for flags that repeat, true for switches. */
+  flags: Readonly<Partial<Record<ConfigName, string | readonly string[] | boolean>>>;
+  /** `gostress server`. */
+  standalone: boolean;
+}
+
+export interface ConfigRead {
+  config: NodeConfig;
+  /** What is odd and was passed over, one line each. */
+  warnings: readonly string[];
+}
+
+/**
+ * Reads the config of a node: defaults < file < `GOSTRESS_*` < flags. A key's value is taken whole from the last of them
+ * that has it.
+ *
+ * @throws CodedError USAGE with every problem at once, each with its place: file, line and column, variable or flag
+ */
+export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
+  const given = await readConfigInput(sources);
+  const { input, problems } = given;
+  problems.push(...rulesAcross(given));
+  const etcd = given.isStandalone ? null : await readEtcd(input, given);
+  const timings = { ...DEFAULT_TIMINGS, ...input.timings };
+  problems.push(
+    ...timingProblems(timings, given.isStandalone ? 1 : MIN_LEASE_TTL_MS).map((line) => given.at('timings', line)),
+  );
+  const dataFolder = given.isStandalone ? folderOf(given, sources.env) : null;
+  if (problems.length > 0) throw new CodedError('USAGE', [...new Set(problems)]);
+  const roles = input.roles ?? ['worker', 'candidate'];
+  const config: NodeConfig = {
+    nodeId: input.nodeId ?? null,
+    clusterName: input.clusterName ?? 'gostress',
+    roles,
+    listen: input.listen ?? { host: '127.0.0.1', port: DEFAULT_PORT },
+    advertise: input.advertise ?? null,
+    labels: input.labels ?? {},
+    priority: input.priority ?? 100,
+    capacity: input.capacity ?? null,
+    etcd,
+    mysqlUrl: given.isStandalone ? null : (input.mysqlUrl ?? null),
+    dataFolder,
+    drivers: input.drivers ?? [],
+    logLevel: input.logLevel ?? 'info',
+    logFormat: input.logFormat ?? 'auto',
+    timings,
+  };
+  const warnings = [...given.warnings, ...oddities(config)];
+  return { config, warnings };
+}
+
+/** Every text that must not be in a log or an error. */
+export function configSecrets({ etcd, mysqlUrl }: NodeConfig): string[] {
+  const password = mysqlUrl === null ? '' : new URL(mysqlUrl).password;
+  const all = [mysqlUrl ?? '', password, percentDecode(password), etcd?.auth?.password ?? '', etcd?.tls.key ?? ''];
+  return [...new Set(all)].filter((secret) => secret !== '');
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** What no key alone can tell. */
+function rulesAcross({ input, isStandalone, has, at, missing }: Given): string[] {
+  const problems: string[] = [];
+  const { listen, allowUnauthenticated, roles = ['worker', 'candidate'] } = input;
+  if (listen !== undefined && !isLoopback(listen.host) && allowUnauthenticated !== true) {
+    const why = 'there is no access control yet, so whoever reaches the port may do everything';
+    const how = 'expected an address of this machine only, like 127.0.0.1, or --allow-unauthenticated with it';
+    problems.push(at('listen', `${how}; found ${show(listen.host)}: ${why}`));
+  }
+  if (isStandalone) {
+    const foreign = CONFIG_NAMES.filter((key) => /^(etcd|mysql|advertise|roles)/.test(key) && has(key));
+    return problems.concat(foreign.map((key) => at(key, 'not for a standalone server; a cluster is gostress node')));
+  }
+  if (has('dataFolder')) problems.push(at('dataFolder', 'only for a standalone server'));
+  if (listen !== undefined && isWildcard(listen.host) && !has('advertise')) {
+    problems.push(
+      missing('advertise', `the HOST:PORT that others reach this node by, since it listens on ${listen.host}`),
+    );
+  }
+  if (!has('etcdHosts')) {
+    problems.push(missing('etcdHosts', 'at least one URL (gostress server needs no etcd)'));
+  }
+  if (roles.includes('candidate') && !has('mysqlUrl')) {
+    problems.push(missing('mysqlUrl', 'a URL, which a candidate needs (--role worker does not)'));
+  }
+  for (const [one, other] of [
+    ['etcdUser', 'etcdPassword'],
+    ['etcdCert', 'etcdKey'],
+  ] as const) {
+    if (has(one) && !has(other)) problems.push(missing(other, `it beside ${one}`));
+    if (has(other) && !has(one)) problems.push(missing(one, `it beside ${other}`));
+  }
+  return problems;
+}
+
+async function readEtcd(input: ConfigInput, { problems, at }: Given): Promise<EtcdConfig> {
+  const pem = async (key: 'etcdCa' | 'etcdCert' | 'etcdKey'): Promise<string | null> => {
+    const file = input[key];
+    if (file === undefined) return null;
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      problems.push(at(key, `cannot read ${show(file)}: ${systemReason(error)}`));
+      return null;
+    }
+  };
+  const { etcdHosts: hosts = [], etcdUser: username, etcdPassword: password } = input;
+  return {
+    hosts,
+    auth: username === undefined || password === undefined ? null : { username, password },
+    tls: { ca: await pem('etcdCa'), cert: await pem('etcdCert'), key: await pem('etcdKey') },
+  };
+}
+
+/**
+ * By default one folder a user, wherever the command is called: a folder beside the caller would be another server with
+ * other tasks in each folder, and litter repositories.
+ */
+function folderOf({ input, has, problems, missing }: Given, env: ConfigSources['env']): string {
+  if (input.dataFolder !== undefined) return path.resolve(input.dataFolder);
+  if (has('dataFolder')) return '';
+  const { XDG_DATA_HOME: data = '' } = env;
+  if (path.isAbsolute(data)) return path.join(data, 'gostress');
+  const home = env.HOME ?? homedir();
+  if (path.isAbsolute(home)) return path.join(home, '.local/share/gostress');
+  problems.push(missing('dataFolder', 'the path of a folder, since there is no home folder'));
+  return '';
+}
+
+function oddities({ roles, listen }: NodeConfig): string[] {
+  const odd: string[] = [];
+  if (!isLoopback(listen.host)) {
+    odd.push(
+      `listening on ${listen.host} without access control: whoever reaches the port may read all and start load`,
+    );
+  }
+  if (roles.includes('sentinel')) odd.push('the role sentinel has no effect yet');
+  return odd;
+}
