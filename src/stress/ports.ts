@@ -153,12 +153,13 @@ export interface TaskStore {
    * @throws CodedError INVALID_INPUT when the id was used for another content
    */
   createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord>;
+  /** @throws CodedError FAILED_PRECONDITION with the problems when its row was written by hand and is no task */
   getTask(id: bigint): Promise<TaskRecord | null>;
-  /** Newest first. */
+  /** Newest first; `states`: of the latest run, none: all. Rows written by hand that are no task are left out. */
   listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;
   /** @returns the changed task; null when `version` is not the current one */
   updateTask(id: bigint, version: number, task: PreparedTask, placement: Placement): Promise<TaskRecord | null>;
-  /** With its history. @returns false: a run of it is active */
+  /** With its history; a task that is not there is deleted. @returns false: a run of it is active */
   deleteTask(id: bigint): Promise<boolean>;
   /** Adds a run PENDING. @returns it, or the active one that stands in the way; null: no such task */
   startRun(taskId: bigint, request: RequestId | null): Promise<{ run: RunRecord; created: boolean } | null>;
@@ -170,15 +171,31 @@ export interface TaskStore {
     before: bigint | null;
     states: readonly RunState[];
   }): Promise<Page<RunRecord>>;
-  /** Sets what is wanted of an active run. @returns the run; null: `version` is given and not current, or it is not active */
+  /**
+   * Sets what is wanted of an active run. STOPPED is never taken back.
+   *
+   * @param version of `wanted`; null: whatever it is
+   * @returns the run; null: `version` is not the current one, or the run is not active, or it is to stop and something
+   *   else is wanted now
+   * @throws CodedError INVALID_INPUT when the target or the stages are none
+   */
   setWanted(runId: bigint, wanted: Omit<Wanted, 'version'>, version: number | null): Promise<RunRecord | null>;
 
   // What the master does; fenced.
-  /** Makes PENDING runs of tasks whose `start_requested` was set by hand, and clears it. @returns how many */
+  /**
+   * The first thing of each pass. Makes PENDING runs of tasks whose `start_requested` was set by hand, and clears it; what
+   * was written by hand and cannot be carried out is marked and told as an event (`task.invalid`, `run.invalid`).
+   *
+   * @returns how many runs
+   */
   takeUpRequests(term: number): Promise<number>;
-  /** Every run that is not final. */
+  /** Every run that is not final, by id. */
   activeRuns(): Promise<readonly RunRecord[]>;
-  /** One transition or change of what is; guarded by term, version and state. */
+  /**
+   * One transition or change of what is; guarded by term, version and state.
+   *
+   * @throws RangeError when the new state may not follow
+   */
   updateRun(term: number, run: RunRecord, change: RunChange): Promise<Written>;
   assignments(runId: bigint): Promise<readonly AssignmentRecord[]>;
   /** Inserts or replaces by (run id, number). */
@@ -191,9 +208,13 @@ export interface TaskStore {
   putSamples(term: number, samples: readonly SampleRecord[]): Promise<{ written: Written; conflicts: SampleRecord[] }>;
   /** The highest seq up to which all are stored, by (assignment, incarnation). */
   storedUpTo(runId: bigint): Promise<readonly { assignment: number; incarnation: number; upTo: number }[]>;
-  /** In the order of their second, from `fromSecond` on, at most `limit`; for paging pass the last one's second + 1. */
+  /**
+   * Those from `fromSecond` on and before `toSecond`, in the order of second, assignment, incarnation, seq. A large
+   * range is cut after a whole second: go on from the last one's second + 1 until nothing comes.
+   */
   samples(runId: bigint, fromSecond: number, toSecond: number): Promise<readonly SampleRecord[]>;
   addEvent(event: Omit<EventRecord, 'id'>): Promise<void>;
+  /** In their order, those after one; null: the latest ones. */
   events(options: { after: bigint | null; limit: number }): Promise<readonly EventRecord[]>;
   close(): Promise<void>;
 }
