@@ -1,0 +1,342 @@
+import type { Member, NodeRef } from '../cluster/ports.ts';
+import { nowMs } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import { pausePlan, planEndMs, type Plan } from '../task/plan.ts';
+import type { Sample } from '../task/sample.ts';
+import { FINAL_STATES } from '../task/status.ts';
+import type { Ledger } from './ledger.ts';
+import { LiveRun } from './live.ts';
+import { OwnerState } from './owner-state.ts';
+import type {
+  AssignmentRecord,
+  RunningAssignment,
+  RunRecord,
+  StressToMaster,
+  StressToWorker,
+  TaskStore,
+  Written,
+} from './ports.ts';
+import { END_TOLERANCE_MS, reconcile } from './reconcile.ts';
+import { readSeconds } from './seconds.ts';
+import { fractionOf } from './shares.ts';
+import { isActive, runName, type Decision, type RunCandidate, type RunView, type Said, type Send } from './view.ts';
+import { sameWanted, unitTarget } from './wanted.ts';
+
+/** From the assignment to the first hit: workers start their engines meanwhile, and then begin together. */
+export const START_AFTER_MS = 500;
+/** The same for one that joins a run. */
+const JOIN_AFTER_MS = 400;
+const STOP_AGAIN_MS = 3_000;
+/** In `fast` mode a worker that was not heard of for this long counts as gone. */
+const FAST_AFTER_MS = 300;
+/** Decisions in one pass; what is left waits for the next pass. */
+const MAX_ROUNDS = 20;
+
+/** What a run's control needs of the master that it belongs to. */
+export interface RunHouse {
+  readonly term: number;
+  readonly store: TaskStore;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  send(to: NodeRef, message: StressToWorker): boolean;
+  standingOf(ref: NodeRef): Member['standing'];
+  /** By the operator's or its own wish it gets no new work. */
+  isLeaving(ref: NodeRef): boolean;
+  candidatesFor(run: RunRecord): readonly RunCandidate[];
+  /** Workers that may connect soon. */
+  awaited(): number;
+  /** This master withholds its permit until it has stopped what it should not run. */
+  isWithheld(ref: NodeRef): boolean;
+  /** An assignment was taken from a worker that may still load. */
+  mayStray(ref: NodeRef, record: AssignmentRecord): void;
+  event(kind: string, subject: string, text: string): void;
+}
+
+/** A newer term stands. */
+export class Fenced extends Error {}
+/** What is stored is not what was expected: it has to be read again. */
+export class Changed extends Error {}
+
+/** One run under this master: gathers what is known, asks `reconcile`, and does what it says. */
+export class RunControl {
+  run: RunRecord;
+  readonly live: LiveRun;
+  readonly #house: RunHouse;
+  readonly #owners = new Map<number, OwnerState>();
+  /** Run time 0; null: not begun. */
+  #begunAtMs: number | null = null;
+  #isClockSure = false;
+  #asked: Plan | null = null;
+  #stoppingSinceMs: number | null = null;
+
+  private constructor(house: RunHouse, run: RunRecord, firstLiveSecond: number) {
+    this.#house = house;
+    this.run = run;
+    this.live = new LiveRun(firstLiveSecond);
+  }
+
+  /** Takes up a run as it is stored. @throws CodedError UNAVAILABLE */
+  static async load(house: RunHouse, run: RunRecord): Promise<RunControl> {
+    const { store, ledger } = house;
+    const [assignments] = await Promise.all([store.assignments(run.id), ledger.open(run.id)]);
+    const stored = await storedOf(store, run);
+    const wallElapsedMs = run.startedWallMs === null ? 0 : Date.now() - run.startedWallMs;
+    const elapsedMs = Math.max(0, wallElapsedMs, stored.seconds * 1000);
+    // A new master misses what workers sent to the former one: it tells only of seconds that are wholly its own.
+    const control = new RunControl(house, run, run.plan === null ? 0 : Math.floor(elapsedMs / 1000) + 2);
+    for (const record of assignments) control.#owners.set(record.number, new OwnerState(record, false));
+    for (const [number, hits] of stored.scheduled) control.#owners.get(number)!.scheduled = hits;
+    if (run.plan !== null) control.#begunAtMs = nowMs() - elapsedMs;
+    if (run.state === 'STOPPING') control.#stoppingSinceMs = nowMs();
+    return control;
+  }
+
+  get name(): string {
+    return runName(this.run);
+  }
+
+  get isFinal(): boolean {
+    return FINAL_STATES.has(this.run.state);
+  }
+
+  /** null: not begun. */
+  get elapsedMs(): number | null {
+    return this.#begunAtMs === null ? null : nowMs() - this.#begunAtMs;
+  }
+
+  /** What is being loaded. */
+  get shares(): readonly AssignmentRecord[] {
+    return [...this.#owners.values()].filter(isActive).map(({ record }) => record);
+  }
+
+  /** All that is wanted is done, by every worker that has a share. */
+  get isSettled(): boolean {
+    const { run } = this;
+    if (this.isFinal || (run.state === 'SHORT_OF_WORKERS' && run.plan === null)) return true;
+    const isApplied = run.applied !== null && sameWanted(run.wanted, run.applied);
+    return isApplied && [...this.#owners.values()].filter(isActive).every((o) => o.confirmed >= o.record.version);
+  }
+
+  /** Hits per second that a node has of this run. */
+  loadOf(nodeId: string): number {
+    if (this.run.plan === null || this.run.task.spec.load.model !== 'open') return 0;
+    const part = this.shares
+      .filter((record) => record.nodeId === nodeId)
+      .reduce((sum, r) => sum + fractionOf(r.share), 0);
+    return part * unitTarget(this.run, this.#asked ?? this.run.plan, Math.max(0, this.elapsedMs ?? 0));
+  }
+
+  // --- What comes in ---------------------------------------------------------------------------------------------
+
+  /** As it is stored now. @param reload whether the assignments may have changed too */
+  async refresh(run: RunRecord, reload: boolean): Promise<void> {
+    this.run = run;
+    if (run.state === 'STOPPING') this.#stoppingSinceMs ??= nowMs();
+    if (!reload) return;
+    this.#asked = null;
+    for (const record of await this.#house.store.assignments(run.id)) {
+      const owner = this.#owners.get(record.number);
+      if (owner === undefined) this.#owners.set(record.number, new OwnerState(record, false));
+      else owner.record = record;
+    }
+    if (run.plan !== null) this.#begunAtMs ??= nowMs() - Math.max(0, Date.now() - (run.startedWallMs ?? Date.now()));
+  }
+
+  /**
+   * A worker opened a stream.
+   *
+   * @returns those of what it has running that it should not
+   */
+  hello(from: NodeRef, running: readonly RunningAssignment[]): RunningAssignment[] {
+    const entries = running.filter(({ runId }) => runId === this.run.id);
+    for (const owner of this.#owners.values()) {
+      if (owner.belongsTo(from)) owner.hello(entries.find((e) => e.assignment === owner.record.number) ?? null);
+    }
+    const loading = entries.filter(({ finalSeq }) => finalSeq === null);
+    const isOurs = (entry: RunningAssignment) => {
+      const owner = this.#owners.get(entry.assignment);
+      return owner !== undefined && owner.belongsTo(from) && isActive(owner);
+    };
+    const ours = loading.filter(isOurs);
+    if (!this.#isClockSure && ours.length > 0) {
+      this.#begunAtMs = nowMs() - Math.max(...ours.map(({ elapsedMs }) => elapsedMs));
+      this.#isClockSure = true;
+    }
+    return loading.filter((entry) => !isOurs(entry));
+  }
+
+  message(from: NodeRef, message: Exclude<StressToMaster, { type: 'samples' }>): void {
+    const owner = this.#owners.get(message.assignment);
+    if (owner === undefined || !owner.belongsTo(from)) return;
+    if (message.type === 'stopped') {
+      const { run, elapsedMs } = this;
+      const endMs = run.plan === null ? 0 : planEndMs(run.plan);
+      const isOver = run.task.spec.load.hits !== null || (elapsedMs ?? 0) >= endMs - END_TOLERANCE_MS;
+      const isEarly = owner.stopSentMs === null && run.state !== 'STOPPING' && !isOver;
+      if (isEarly) this.#say({ kind: 'run.refused', text: `nodes/${from.nodeId} ended early: ${message.why}` });
+      owner.stopped(message.finalSeq, message.why, isEarly);
+    } else if (message.error === null) owner.acknowledged(message.version);
+    else if (message.type === 'assignAck' && owner.confirmed === 0) owner.refused = message.error;
+    else this.#house.log.warn({ run: this.name, worker: from.nodeId, error: message.error }, 'not applied by a worker');
+  }
+
+  sample(assignment: number, sample: Sample): void {
+    const owner = this.#owners.get(assignment);
+    if (owner !== undefined) owner.scheduled += sample.counts.scheduled;
+    this.live.add(assignment, sample);
+  }
+
+  /** Tells who watches of the seconds that are whole. */
+  publish(): void {
+    const loading = [...this.#owners.values()].filter((o) => isActive(o) && o.ended === null && o.confirmed > 0);
+    this.live.publish(
+      loading.map(({ record }) => record.number),
+      this.elapsedMs ?? 0,
+    );
+  }
+
+  // --- What goes out ---------------------------------------------------------------------------------------------
+
+  /** @throws Fenced, Changed, CodedError UNAVAILABLE */
+  async pass(): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const decision = reconcile(this.#view());
+      if (decision.records.length === 0 && decision.change === null) {
+        for (const send of decision.sends) this.#command(send);
+        return;
+      }
+      await this.#write(decision);
+      if (!this.isFinal) continue;
+      this.live.end();
+      return;
+    }
+  }
+
+  /** Its end is settled elsewhere: nobody shall go on. */
+  abandon(why: string): void {
+    for (const owner of this.#owners.values()) if (isActive(owner)) this.#stop(owner, why);
+    this.live.end();
+  }
+
+  #view(): RunView {
+    const { run } = this;
+    const atMs = nowMs();
+    const owners = [...this.#owners.values()].sort((a, b) => a.record.number - b.record.number);
+    const refused = new Set(owners.filter((o) => o.refused !== null).map(({ record }) => record.nodeId));
+    return {
+      run,
+      nowMs: atMs,
+      wallMs: Date.now(),
+      elapsedMs: this.elapsedMs,
+      asked: this.#asked,
+      owners: owners.map((owner) => {
+        const { number: assignment, incarnation } = owner.record;
+        const storedUpTo = this.#house.ledger.storedUpTo({ runId: run.id, assignment, incarnation });
+        return owner.view(this.#standing(owner, atMs), this.#house.isLeaving(owner.ref), storedUpTo);
+      }),
+      candidates: this.#house.candidatesFor(run).filter(({ node }) => !refused.has(node.nodeId)),
+      awaited: this.#house.awaited(),
+      stoppingForMs: this.#stoppingSinceMs === null ? 0 : atMs - this.#stoppingSinceMs,
+    };
+  }
+
+  #standing(owner: OwnerState, atMs: number): Member['standing'] {
+    const standing = this.#house.standingOf(owner.ref);
+    if (standing !== 'suspect' || this.#house.isWithheld(owner.ref)) owner.suspectSinceMs = null;
+    else owner.suspectSinceMs ??= atMs;
+    const isFast = this.run.placement.moving === 'fast' && owner.suspectSinceMs !== null;
+    return isFast && atMs - owner.suspectSinceMs! >= FAST_AFTER_MS && this.#house.awaited() === 0 ? 'gone' : standing;
+  }
+
+  async #write({ records, change, said, asked }: Decision): Promise<void> {
+    const { store, term } = this.#house;
+    if (records.length > 0) {
+      check(await store.putAssignments(term, records));
+      for (const record of records) this.#wrote(record);
+    }
+    if (change !== null) {
+      check(await store.updateRun(term, this.run, change));
+      this.run = { ...this.run, ...change, version: this.run.version + 1 };
+      if (change.state === 'STOPPING') this.#stoppingSinceMs = nowMs();
+      if (asked !== undefined) this.#asked = asked;
+      if (this.#begunAtMs === null && this.run.plan !== null) {
+        this.#begunAtMs = nowMs() + START_AFTER_MS;
+        this.#isClockSure = true;
+      }
+    }
+    for (const sentence of said) this.#say(sentence);
+    this.live.wake.tell();
+  }
+
+  #wrote(record: AssignmentRecord): void {
+    const key = { runId: record.runId, assignment: record.number, incarnation: record.incarnation };
+    const owner = this.#owners.get(record.number);
+    if (owner === undefined) {
+      this.#owners.set(record.number, new OwnerState(record, true));
+      this.#house.ledger.addAssignment(key);
+      return;
+    }
+    const wasActive = isActive(owner);
+    owner.record = record;
+    if (record.finalSeq !== null) {
+      this.#house.ledger.setFinal(key, record.finalSeq);
+      this.#house.ledger.ack(owner.ref, key);
+    }
+    if (wasActive && record.state === 'LOST') this.#house.mayStray(owner.ref, record);
+  }
+
+  #command({ kind, record, why }: Send): void {
+    const owner = this.#owners.get(record.number)!;
+    if (kind === 'stop') return this.#stop(owner, why);
+    const { run } = this;
+    const key = { runId: run.id, assignment: record.number, version: record.version, epoch: record.epoch };
+    const elapsedMs = this.elapsedMs ?? 0;
+    // A share of 0 is said by a plan of 0: a schedule cannot be divided by it.
+    const share = record.share.weight > 0 ? record.share : { weight: 1, of: record.share.of, phase: 0 };
+    const plan = record.share.weight > 0 ? run.plan! : pausePlan(run.plan!, Math.max(0, elapsedMs));
+    const startAfterMs = Math.max(JOIN_AFTER_MS, -elapsedMs);
+    const { task } = run;
+    const { hits, maxInFlight, maxQueue } = record;
+    const start = { planOffsetMs: Math.max(0, elapsedMs + startAfterMs), startAfterMs, run: this.name };
+    const message: StressToWorker =
+      kind === 'retune'
+        ? { type: 'retune', ...key, plan, share }
+        : { type: 'assign', ...key, task, plan, share, hits, maxInFlight, maxQueue, ...start };
+    if (this.#house.send(owner.ref, message)) owner.commanded(nowMs());
+  }
+
+  #stop(owner: OwnerState, why: string): void {
+    const { record } = owner;
+    const key = { runId: record.runId, assignment: record.number, version: record.version };
+    const { graceMs } = this.run.task.spec.load;
+    const isSent = this.#house.send(owner.ref, { type: 'stop', ...key, graceMs, why });
+    if (isSent) owner.toldToStop(nowMs(), STOP_AGAIN_MS);
+  }
+
+  #say({ kind, text }: Said): void {
+    this.#house.log.info({ run: this.name, state: this.run.state }, text);
+    this.#house.event(kind, this.name, text);
+  }
+}
+
+function check(written: Written): void {
+  if (written === 'fenced') throw new Fenced('a newer term stands');
+  if (written === 'changed') throw new Changed('the row is not as expected');
+}
+
+/** What the stored samples tell: how far the run has come, and where hits are limited how many each assignment made. */
+async function storedOf(
+  store: TaskStore,
+  run: RunRecord,
+): Promise<{ seconds: number; scheduled: Map<number, number> }> {
+  const scheduled = new Map<number, number>();
+  let seconds = 0;
+  if (run.plan === null || run.task.spec.load.hits === null) return { seconds, scheduled };
+  for await (const { second, parts } of readSeconds(store, run.id, 0)) {
+    seconds = second + 1;
+    for (const { record, sample } of parts) {
+      scheduled.set(record.assignment, (scheduled.get(record.assignment) ?? 0) + sample.counts.scheduled);
+    }
+  }
+  return { seconds, scheduled };
+}

@@ -1,0 +1,327 @@
+import type { MasterContext, Member, MemberEvent, NodeRef } from '../cluster/ports.ts';
+import { nowMs } from '../lib/clock.ts';
+import { CodedError, errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { EventWriter } from './event-writer.ts';
+import { LateResults } from './late-results.ts';
+import { Ledger } from './ledger.ts';
+import type { RunRecord, StressHello, StressToMaster, TaskStore } from './ports.ts';
+import { Changed, Fenced, RunControl, type RunHouse } from './run-control.ts';
+import { Strays } from './strays.ts';
+import type { RunCandidate } from './view.ts';
+import { Wake } from './wake.ts';
+
+/** Rows that another program changed are found by then. */
+const POLL_MS = 1_000;
+/** After changes the store is read again at most this often. */
+const MIN_READ_MS = 20;
+/** After the store did not answer. */
+const RETRY_MS = 300;
+/** How long a worker has been here before a running run is rebalanced for it; and how long a new master waits for those that are registered. */
+export const SETTLE_MS = 3_000;
+/** A new master that knows nobody yet waits this long before it says that there is no worker. */
+const EMPTY_MS = 1_000;
+/** What comes before the runs are read is kept for later. */
+const MAX_EARLY = 10_000;
+
+export interface SessionOptions {
+  context: MasterContext;
+  store: TaskStore;
+  log: Log;
+}
+
+/** One term of the stress driver as master: the loop that reconciles all runs, and what it knows. */
+export class MasterSession {
+  readonly context: MasterContext;
+  readonly events: EventWriter;
+  /** Something was seen or done that who waits for a run may want to look at. */
+  readonly changed = new Wake();
+  readonly #store: TaskStore;
+  readonly #log: Log;
+  readonly #ledger: Ledger;
+  readonly #late: LateResults;
+  readonly #strays: Strays;
+  readonly #house: RunHouse;
+  readonly #controls = new Map<bigint, RunControl>();
+  readonly #wake = new Wake();
+  readonly #beganMs = nowMs();
+  /** By process: when it said Hello. */
+  readonly #helloAtMs = new Map<string, number>();
+  /** What came before the runs were read; null: they are. */
+  #early: (() => void)[] | null = [];
+  #mustRead = true;
+  #mustReload = false;
+  #readAtMs = -Infinity;
+  #retryAtMs = -Infinity;
+  #takenUpAtMs = -Infinity;
+
+  constructor({ context, store, log }: SessionOptions) {
+    this.context = context;
+    this.#store = store;
+    this.#log = log;
+    this.events = new EventWriter({ store, term: context.term, nodeId: context.node.nodeId, log });
+    const send = (to: NodeRef, message: unknown) => context.mayAct() && context.send(to, message);
+    this.#strays = new Strays({ send, permit: (to, granted) => context.permit(to, granted) });
+    this.#ledger = new Ledger({
+      term: context.term,
+      store,
+      send,
+      onSample: ({ runId, assignment }, sample) => this.#controls.get(runId)?.sample(assignment, sample),
+      onStored: (samples) => {
+        this.#late.stored(samples.filter(({ runId }) => !this.#controls.has(runId)));
+        // Only the end of a run waits for what is stored.
+        if (samples.some(({ runId }) => this.#controls.get(runId)?.run.state === 'STOPPING')) this.#wake.tell();
+      },
+      onFenced: () => this.#fenced(),
+      onProblem: ({ runId, assignment, incarnation }, text) => {
+        const subject = this.#controls.get(runId)?.name ?? `run ${runId}`;
+        this.events.add('sample.refused', subject, `assignment ${assignment}, incarnation ${incarnation}: ${text}`);
+      },
+      log,
+    });
+    this.#late = new LateResults({ store, term: context.term, ledger: this.#ledger, log });
+    this.#house = this.#makeHouse(send);
+  }
+
+  // --- For the API -----------------------------------------------------------------------------------------------
+
+  /** The user has changed something: looks at the store at once. */
+  userChanged(): void {
+    this.#mustRead = true;
+    this.#wake.tell();
+  }
+
+  /** Of an active run; undefined: it is not active, or not seen yet. */
+  control(runId: bigint): RunControl | undefined {
+    return this.#controls.get(runId);
+  }
+
+  get controls(): readonly RunControl[] {
+    return [...this.#controls.values()];
+  }
+
+  // --- The loop --------------------------------------------------------------------------------------------------
+
+  /** Resolves when the context's signal aborts. */
+  async run(): Promise<void> {
+    const { context } = this;
+    using listening = new DisposableStack();
+    listening.use(context.onHello((from, state) => this.#hello(from, state)));
+    listening.use(context.onMessage((from, payload) => this.#whenReady(() => this.#message(from, payload))));
+    listening.use(context.onMember((event) => this.#member(event)));
+    this.events.add('master.elected', `nodes/${context.node.nodeId}`, `master of term ${context.term}`);
+    const writing = Promise.all([this.#ledger.run(context.signal), this.events.run(context.signal)]);
+    writing.catch((error: unknown) => context.stepDown(`results cannot be written: ${errorMessage(error)}`));
+    while (!context.signal.aborted) {
+      const seen = this.#wake.count;
+      await this.#pass();
+      await this.#wake.after(seen, this.#mustRead ? MIN_READ_MS : this.#pauseMs(), context.signal);
+    }
+    await writing;
+    for (const control of this.#controls.values()) control.live.end();
+    this.changed.tell();
+  }
+
+  /** While something runs its seconds are told soon after they are whole. */
+  #pauseMs(): number {
+    return this.#controls.size > 0 ? POLL_MS / 5 : POLL_MS;
+  }
+
+  async #pass(): Promise<void> {
+    try {
+      if (!(await this.#read())) return;
+      for (const control of [...this.#controls.values()]) await this.#passOf(control);
+      this.#strays.stop();
+      this.#ledger.ackAgain();
+    } catch (error) {
+      this.#failed(error);
+    }
+    this.changed.tell();
+  }
+
+  async #passOf(control: RunControl): Promise<void> {
+    if (this.context.signal.aborted || !this.context.mayAct()) return;
+    try {
+      await control.pass();
+    } catch (error) {
+      if (error instanceof Fenced || error instanceof Changed || error instanceof CodedError) throw error;
+      // A defect in one run shall not take the others down.
+      this.#log.error({ run: control.name, error: errorMessage(error) }, 'the run cannot be looked after');
+    }
+    control.publish();
+    if (control.isFinal) this.#drop(control);
+  }
+
+  /** @returns false: what is stored is not known now, so nothing may be decided */
+  async #read(): Promise<boolean> {
+    const atMs = nowMs();
+    if (atMs < this.#retryAtMs) return !this.#mustReload;
+    if (!this.#mustRead && atMs - this.#readAtMs < POLL_MS) return true;
+    if (atMs - this.#takenUpAtMs >= POLL_MS) {
+      await this.#store.takeUpRequests(this.context.term);
+      this.#takenUpAtMs = atMs;
+    }
+    this.#mustRead = false;
+    const reload = this.#mustReload;
+    this.#mustReload = false;
+    try {
+      const runs = await this.#store.activeRuns();
+      for (const run of runs) await this.#takeUp(run, reload);
+      const ids = new Set(runs.map(({ id }) => id));
+      for (const control of this.#controls.values()) if (!ids.has(control.run.id)) this.#abandon(control);
+    } catch (error) {
+      this.#mustRead = true;
+      this.#mustReload = reload;
+      throw error;
+    }
+    this.#readAtMs = atMs;
+    this.#ready();
+    return true;
+  }
+
+  async #takeUp(run: RunRecord, reload: boolean): Promise<void> {
+    const known = this.#controls.get(run.id);
+    if (known !== undefined) return known.refresh(run, reload);
+    this.#controls.set(run.id, await RunControl.load(this.#house, run));
+    if (run.state !== 'PENDING') this.#log.info({ run: run.id, state: run.state }, 'run taken up');
+  }
+
+  #ready(): void {
+    const early = this.#early;
+    this.#early = null;
+    for (const act of early ?? []) act();
+  }
+
+  /** It ended in the store, by a hand that is not ours. */
+  #abandon(control: RunControl): void {
+    control.abandon('the run is over');
+    for (const record of control.shares) this.#strays.add(record, { ...record, assignment: record.number });
+    this.#drop(control);
+  }
+
+  #drop(control: RunControl): void {
+    this.#controls.delete(control.run.id);
+    this.#ledger.close(control.run.id);
+    this.#late.closed(control.run);
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Fenced) return this.#fenced();
+    this.#mustRead = this.#mustReload = true;
+    if (error instanceof Changed) return;
+    if (!(error instanceof CodedError)) throw error;
+    this.#log.warn({ error: error.message }, 'the runs were not looked after, trying again');
+    this.#retryAtMs = nowMs() + RETRY_MS;
+  }
+
+  #fenced(): void {
+    this.context.stepDown(`a write of term ${this.context.term} met a newer term`);
+  }
+
+  // --- What comes in ---------------------------------------------------------------------------------------------
+
+  #whenReady(act: () => void): void {
+    if (this.#early === null) act();
+    else if (this.#early.length < MAX_EARLY) this.#early.push(act);
+  }
+
+  #hello(from: NodeRef, state: unknown): void {
+    const running = (state as Partial<StressHello> | undefined)?.running ?? [];
+    this.#helloAtMs.set(processOf(from), nowMs());
+    if (this.#early !== null && running.length > 0) this.#strays.withhold(from);
+    this.#whenReady(() => this.#helloNow(from, running));
+    this.#wake.tell();
+  }
+
+  #helloNow(from: NodeRef, running: StressHello['running']): void {
+    const strays = running.filter((entry) => entry.finalSeq === null && !this.#controls.has(entry.runId));
+    for (const control of this.#controls.values()) strays.push(...control.hello(from, running));
+    this.#strays.hello(from, strays);
+    for (const { runId, assignment, incarnation, finalSeq } of running) {
+      const key = { runId, assignment, incarnation };
+      if (!this.#controls.has(runId) && finalSeq !== null) this.#late.stopped(from, key, finalSeq);
+      else void this.#ledger.open(runId).then(() => this.#ledger.ack(from, key), this.#ignored);
+    }
+  }
+
+  #message(from: NodeRef, payload: unknown): void {
+    const message = payload as StressToMaster;
+    if (message.type === 'samples') return this.#ledger.accept(from, message);
+    const control = this.#controls.get(message.runId);
+    if (message.type === 'stopped') {
+      this.#strays.stopped(from, message);
+      if (control === undefined) this.#late.stopped(from, message, message.finalSeq);
+    }
+    control?.message(from, message);
+    this.#wake.tell();
+  }
+
+  #member({ kind, member: { node } }: MemberEvent): void {
+    if (kind === 'added') this.events.add('node.joined', `nodes/${node.nodeId}`, `${node.address} joined`);
+    if (kind === 'deleted') {
+      this.events.add('node.left', `nodes/${node.nodeId}`, `${node.address} left`);
+      this.#strays.forget(node);
+      this.#helloAtMs.delete(processOf(node));
+    }
+    this.#wake.tell();
+    this.changed.tell();
+  }
+
+  readonly #ignored = (error: unknown): void => {
+    this.#log.warn({ error: errorMessage(error) }, 'an answer to a worker waits for the store');
+  };
+
+  // --- What runs need --------------------------------------------------------------------------------------------
+
+  #makeHouse(send: RunHouse['send']): RunHouse {
+    const { context } = this;
+    return {
+      term: context.term,
+      store: this.#store,
+      ledger: this.#ledger,
+      log: this.#log,
+      send,
+      standingOf: (ref) => context.standingOf(ref),
+      isLeaving: (ref) => this.#memberOf(ref).some(({ leaving, draining }) => leaving || draining),
+      candidatesFor: (run) => this.#candidatesFor(run),
+      awaited: () => this.#awaited(),
+      isWithheld: (ref) => this.#strays.isWithheld(ref),
+      mayStray: (ref, { runId, number, version }) => {
+        if (context.standingOf(ref) !== 'gone') this.#strays.add(ref, { runId, assignment: number, version });
+      },
+      event: (kind, subject, text) => this.events.add(kind, subject, text),
+    };
+  }
+
+  #memberOf({ nodeId, incarnation }: NodeRef): readonly Member[] {
+    return this.context.members().filter((m) => m.node.nodeId === nodeId && m.node.incarnation === incarnation);
+  }
+
+  #awaited(): number {
+    const ageMs = nowMs() - this.#beganMs;
+    if (ageMs > SETTLE_MS) return 0;
+    const workers = this.context.members().filter(({ node }) => node.roles.includes('worker'));
+    if (!workers.some(({ connected }) => connected) && ageMs < EMPTY_MS) return 1;
+    return workers.filter(({ connected, registered, leaving }) => registered && !connected && !leaving).length;
+  }
+
+  #candidatesFor(run: RunRecord): RunCandidate[] {
+    const wantedLabels = Object.entries(run.placement.labels);
+    const others = this.controls.filter((control) => control.run.id !== run.id);
+    return this.context
+      .members()
+      .filter(({ connected, standing, leaving, draining }) => connected && standing === 'live' && !leaving && !draining)
+      .filter(({ node }) => node.roles.includes('worker'))
+      .filter(({ node }) => wantedLabels.every(([name, value]) => node.labels[name] === value))
+      .map(({ node, info }) => {
+        const taken = others.reduce((sum, control) => sum + control.loadOf(node.nodeId), 0);
+        const capacityLeft = info?.capacity == null ? null : Math.max(0, info.capacity - taken);
+        const settled = nowMs() - (this.#helloAtMs.get(processOf(node)) ?? nowMs()) >= SETTLE_MS;
+        return { node, info, capacityLeft, settled };
+      });
+  }
+}
+
+function processOf({ nodeId, incarnation }: NodeRef): string {
+  return `${incarnation} ${nodeId}`;
+}
