@@ -2,6 +2,7 @@
  * The library: what `import { … } from 'gostress'` gives. The command line is built on the same parts.
  *
  * In short: `parseTask` or `parseTaskFile` → `prepareTask` → `new LocalRun(task).run()` → a `Report` for `formatReport`.
+ * A kind of distributed work of one's own: `registerMasterDriver` and `registerWorkerDriver` in a module for `--driver`.
  * Whoever wants to hold the samples or to retune while it runs takes `Engine` and `ReportBuilder` themselves.
  */
 export { CodedError, type ErrorCode } from '../lib/errors.ts';
@@ -31,3 +32,21 @@ export {
 } from '../report/index.ts';
 export { defaultThreads, LocalRun, type LocalRunOptions } from './compose.ts';
 export { VERSION } from './version.ts';
+export {
+  registerMasterDriver,
+  registerWorkerDriver,
+  type MasterDriverFactory,
+  type WorkerDriverFactory,
+} from '../cluster/registry.ts';
+export type {
+  MasterContext,
+  MasterDriver,
+  Member,
+  MemberEvent,
+  NodeInfo,
+  NodeRecord,
+  NodeRef,
+  Permit,
+  WorkerContext,
+  WorkerDriver,
+} from '../cluster/ports.ts';
