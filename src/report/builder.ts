@@ -28,8 +28,10 @@ export interface RunInfo {
   startedAt: Date;
   /** Name of the protocol client. */
   client: string;
-  /** Engine threads. */
-  threads: number;
+  /** Engine threads; null: of several workers, not known. */
+  threads: number | null;
+  /** Nodes of a cluster that had a share; absent: not run on a cluster. */
+  workers?: number;
   nodeVersion: string;
 }
 
@@ -139,7 +141,7 @@ export class ReportBuilder {
   }
 
   #run({ endedAt, stop }: RunEnd): Report['run'] {
-    const { task, startedAt, client, threads, nodeVersion } = this.#info;
+    const { task, startedAt, client, threads, workers = null, nodeVersion } = this.#info;
     const { durationMs } = this.#totals;
     return {
       startedAt: startedAt.toISOString(),
@@ -149,6 +151,7 @@ export class ReportBuilder {
       stop: { ...stop },
       client,
       threads,
+      workers,
       nodeVersion,
     };
   }

@@ -99,7 +99,8 @@ const runSchema = z.object({
   warmupMs: ms.describe('Part of it that was warm-up.'),
   stop: z.object({ kind: z.enum(['completed', 'drained', 'aborted']), reason: z.string() }),
   client: z.string().describe('Protocol client that sent the hits.'),
-  threads: count,
+  threads: count.nullable().describe('Engine threads; null: of several workers, not known.'),
+  workers: count.nullable().describe('Nodes of a cluster that had a share; null: not run on a cluster.'),
   nodeVersion: z.string(),
 });
 

@@ -40,14 +40,15 @@ function headlineText({ createdBy, task, plan, run, headline, latencies }: Repor
     headline.askedPerSecond === null
       ? `closed, at most ${formatCount(headline.usersMax ?? 0)} users; started ${formatRate(headline.startedPerSecond)}`
       : `started ${formatRate(headline.startedPerSecond)} of ${formatRate(headline.askedPerSecond)} asked`;
-  const threads = run.threads === 1 ? '1 thread' : `${run.threads} threads`;
+  const workers = run.workers === null ? '' : `${run.workers} ${run.workers === 1 ? 'worker' : 'workers'}, `;
+  const threads = run.threads === null ? '' : `${run.threads} ${run.threads === 1 ? 'thread' : 'threads'}, `;
   const method = task.request.method ?? defaultMethod(task.request.body !== undefined);
   const stop = run.stop.kind === 'completed' ? 'completed' : `${run.stop.kind}: ${oneLine(run.stop.reason)}`;
   return [
     `GoStress ${createdBy.version}: ${oneLine(`${method} ${task.request.url}`)}`,
     paint('dim', `${plan.model}: ${plan.text}`),
     ...(plan.retuned === null ? [] : [paint('dim', `changed to: ${plan.retuned}`)]),
-    paint('dim', `${run.client}, ${threads}, Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`),
+    paint('dim', `${run.client}, ${workers}${threads}Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`),
     '',
     paint('bold', `${answered} scheduled hits answered (${formatShare(headline.answeredShare)})`),
     ...percentilesText(latencies),
