@@ -6,6 +6,8 @@ import type { Timings } from './timings.ts';
 
 /** Processes that are kept in mind, the long gone ones included; beyond it the oldest gone are forgotten. */
 const MAX_PROCESSES = 10_000;
+/** Ticks farther apart than this: this process stood still, and what came meanwhile is not read yet. */
+const STALL_MS = 500;
 
 interface Process extends Evidence {
   ref: NodeRef;
@@ -39,6 +41,7 @@ export class Members {
   readonly #options: MembersOptions;
   readonly #processes = new Map<string, Process>();
   readonly #draining = new Set<string>();
+  #tickedAtMs = Infinity;
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -148,7 +151,8 @@ export class Members {
   standingOf(ref: NodeRef, address: string | null, atMs: number): Standing {
     const process = this.#process(ref, atMs);
     process.address ??= address;
-    this.#judge(process, atMs);
+    // Of a connected one the next tick judges, which knows whether it was us who stood still.
+    if (!process.connected) this.#judge(process, atMs);
     return process.standing;
   }
 
@@ -168,7 +172,10 @@ export class Members {
 
   /** Judges everybody and tells what has changed; to be called several times within the time of a permit. */
   tick(atMs: number): void {
+    const sinceMs = atMs - this.#tickedAtMs;
+    this.#tickedAtMs = atMs;
     for (const process of this.#processes.values()) {
+      if (sinceMs > STALL_MS) process.heardAtMs = Math.min(atMs, process.heardAtMs + sinceMs);
       this.#judge(process, atMs);
       this.#tell(process);
     }

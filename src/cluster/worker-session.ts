@@ -4,6 +4,9 @@ import type { Dial, Link, LinkClosed, MasterRecord, NodeInfo, NodeRecord, ToMast
 import type { PermitHolder } from './permit.ts';
 import type { Timings } from './timings.ts';
 
+/** A tick that comes later than this was held up by this process itself. */
+const STALL_MS = 500;
+
 export interface WorkerSessionOptions {
   dial: Dial;
   timings: Timings;
@@ -36,6 +39,7 @@ export class WorkerSession {
   #closed = false;
   #full = false;
   #heardAtMs = nowMs();
+  #tickedAtMs = nowMs();
   #infoAtMs = -Infinity;
 
   constructor(master: MasterRecord, options: WorkerSessionOptions) {
@@ -76,6 +80,10 @@ export class WorkerSession {
   #tick(): void {
     const { timings, permit, info } = this.#options;
     const now = nowMs();
+    const sinceMs = now - this.#tickedAtMs;
+    this.#tickedAtMs = now;
+    // After a stall of our own, what came meanwhile is not read yet: the master was not silent.
+    if (sinceMs > timings.pingMs + STALL_MS) this.#heardAtMs += sinceMs;
     const silentMs = now - this.#heardAtMs;
     if (this.term === null && silentMs > timings.welcomeMs) {
       this.close(`no Welcome within ${timings.welcomeMs} ms`);

@@ -72,6 +72,19 @@ describe('the view of the members', () => {
   });
 });
 
+describe('a master that stood still itself', () => {
+  test('does not take that for silence of its workers', () => {
+    const { all, told } = members();
+    all.hello(record(), 0);
+    all.tick(100);
+    told();
+    all.tick(10_000);
+    expect(told()).toEqual([]);
+    for (let ms = 10_100; ms < 10_100 + DEFAULT_TIMINGS.suspectAfterMs; ms += 100) all.tick(ms);
+    expect(told()).toEqual(['modified suspect']);
+  });
+});
+
 describe('a process of an earlier term', () => {
   test('is suspect until its lease and its permit are surely over, and a fresh look shows no record', () => {
     const { all } = members();

@@ -186,6 +186,20 @@ describe('a worker', () => {
     await eventually(() => expect(bench.sessions.slice(0, 3)).toEqual([3, null, 3]));
   });
 
+  test('stays with its master after it stood still itself', async () => {
+    const bench = new Bench({ ...QUICK, silenceMs: 400 });
+    const master = bench.master('m1', 3);
+    bench.link.follow(master.record);
+    await eventually(() => expect(bench.sessions).toEqual([3]));
+    const beating = setInterval(() => master.say({ type: 'heartbeat', term: 3, echoMs: null }), 50);
+    const end = performance.now() + 800;
+    while (performance.now() < end);
+    const pings = master.of('ping').length;
+    await eventually(() => expect(master.of('ping').length).toBeGreaterThan(pings + 3));
+    clearInterval(beating);
+    expect(bench.sessions).toEqual([3]);
+  });
+
   test('dials again where nobody answers, until somebody does', async () => {
     const bench = new Bench();
     const master = bench.master('m1', 3);

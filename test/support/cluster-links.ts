@@ -68,6 +68,8 @@ class End<Out, In> implements Link<Out> {
 
 /** One stream as a test sees it. */
 export interface Stream {
+  /** Who dialled, if it said so. */
+  from: string;
   address: string;
   worker: End<ToMaster, ToWorker>;
   master: End<ToWorker, ToMaster>;
@@ -78,27 +80,39 @@ export class LinkNetwork {
   readonly #listeners = new Map<string, Accept>();
   /** Dials to these addresses are refused. */
   readonly cutOff = new Set<string>();
+  /** Dials of these are refused. */
+  readonly #dead = new Set<string>();
 
   listen(address: string, accept: Accept): void {
     this.#listeners.set(address, accept);
   }
 
   /** What a process leaves behind when it is killed: its port is closed, its streams are broken. */
-  kill(address: string): void {
+  kill(address: string, name: string): void {
     this.#listeners.delete(address);
+    this.#dead.add(name);
     this.breakAll(address);
+    this.breakFrom(name);
   }
 
   /** Breaks all streams to an address. */
   breakAll(address: string): void {
-    for (const { address: to, worker, master } of this.streams) {
-      if (to !== address) continue;
-      worker.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
-      master.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
-    }
+    for (const stream of this.streams) if (stream.address === address) breakStream(stream);
   }
 
-  readonly dial: Dial = (address, handlers) => {
+  /** Breaks all streams that somebody has opened. */
+  breakFrom(from: string): void {
+    for (const stream of this.streams) if (stream.from === from) breakStream(stream);
+  }
+
+  /** The master's end of the latest stream that somebody has opened. */
+  of(from: string): { link: Link<ToWorker> } {
+    return { link: this.streams.findLast((stream) => stream.from === from)!.master };
+  }
+
+  readonly dial: Dial = (address, handlers) => this.dialAs('', address, handlers);
+
+  dialAs(from: string, address: string, handlers: LinkHandlers<ToWorker>): Link<ToMaster> {
     const worker = new End<ToMaster, ToWorker>();
     const master = new End<ToWorker, ToMaster>();
     worker.other = master;
@@ -107,17 +121,22 @@ export class LinkNetwork {
     worker.stalled = true;
     setImmediate(() => {
       const accept = this.#listeners.get(address);
-      if (accept === undefined || this.cutOff.has(address)) {
+      if (accept === undefined || this.cutOff.has(address) || this.#dead.has(from)) {
         worker.end({ kind: 'refused', why: 'connection refused', newerTerm: null });
         return;
       }
-      this.streams.push({ address, worker, master });
+      this.streams.push({ from, address, worker, master });
       master.handlers = accept(master, 'in-memory');
       worker.stalled = false;
       worker.pump();
     });
     return worker;
-  };
+  }
+}
+
+function breakStream({ worker, master }: Stream): void {
+  worker.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
+  master.end({ kind: 'broken', why: 'connection reset', newerTerm: null });
 }
 
 /** The two ends of one stream, without anything behind them. */
@@ -126,5 +145,5 @@ export function linkPair(): Stream {
   const master = new End<ToWorker, ToMaster>();
   worker.other = master;
   master.other = worker;
-  return { address: '', worker, master };
+  return { from: '', address: '', worker, master };
 }
