@@ -2,9 +2,10 @@ import { Client, credentials, Metadata, status, type ClientDuplexStream, type St
 import type { Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../cluster/ports.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { BodyReceiver } from './session-body.ts';
 import { decodeToWorker, encodeToMaster, SESSION_PATH } from './session-codec.ts';
 import {
-  MAX_TO_MASTER_BYTES,
+  MAX_SESSION_MESSAGE_BYTES,
   MAX_WHY_LENGTH,
   NEWER_TERM,
   SESSION_KEEPALIVE,
@@ -36,6 +37,7 @@ class ClientLink implements Link<ToMaster> {
   readonly #handlers: LinkHandlers<ToWorker>;
   readonly #log: Log;
   readonly #outbox: Outbox;
+  readonly #body = new BodyReceiver();
   #client: Client | undefined;
   #call: ClientDuplexStream<Buffer, Buffer> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -53,7 +55,7 @@ class ClientLink implements Link<ToMaster> {
     this.#handlers = handlers;
     this.#log = log;
     this.#outbox = new Outbox({
-      maxMessageBytes: MAX_TO_MASTER_BYTES,
+      maxMessageBytes: MAX_SESSION_MESSAGE_BYTES,
       write: (bytes, written) => void this.#call?.write(bytes, written),
       overflow: (why) => this.#abandon({ kind: 'broken', why, newerTerm: null }),
     });
@@ -70,7 +72,7 @@ class ClientLink implements Link<ToMaster> {
   }
 
   send(message: ToMaster): boolean {
-    return this.#outbox.send(encodeToMaster(message));
+    return this.#outbox.send({ bytes: encodeToMaster(message) });
   }
 
   drained(): Promise<void> {
@@ -80,9 +82,8 @@ class ClientLink implements Link<ToMaster> {
   close(why: string): void {
     if (this.#isClosed || this.#closing !== null) return;
     this.#closing = why;
-    this.#outbox.send(encodeToMaster({ type: 'end', why: why.slice(0, MAX_WHY_LENGTH) }));
-    this.#outbox.close();
-    this.#call?.end();
+    this.#outbox.send({ bytes: encodeToMaster({ type: 'end', why: why.slice(0, MAX_WHY_LENGTH) }) });
+    this.#outbox.close(() => this.#call?.end());
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#abandon({ kind: 'ended', why, newerTerm: null }), CLOSE_DEADLINE_MS);
   }
@@ -112,14 +113,15 @@ class ClientLink implements Link<ToMaster> {
       this.#isOpen = true;
       if (this.#closing === null) clearTimeout(this.#timer);
     }
-    let message: ToWorker;
+    let message: ToWorker | null;
     try {
-      message = decodeToWorker(bytes);
+      message = this.#body.take(decodeToWorker(bytes));
     } catch (error) {
       const why = `the master at ${this.#address} sent a malformed message: ${errorMessage(error)}`;
       this.#abandon({ kind: 'broken', why, newerTerm: null });
       return;
     }
+    if (message === null) return;
     try {
       this.#handlers.message(message);
     } catch (error) {
@@ -144,7 +146,7 @@ class ClientLink implements Link<ToMaster> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#outbox.close();
+    this.#outbox.discard();
     this.#client?.close();
     try {
       this.#handlers.closed(how);

@@ -6,7 +6,7 @@ import { show } from '../lib/show.ts';
 import { STRESS, type StressHello, type StressToMaster, type StressToWorker } from '../stress/ports.ts';
 import { describeIssue, formatPath, problemsOf } from '../task/problems.ts';
 import { loadProto } from './loader.ts';
-import { bytes, count, number, optional } from './session-fields.ts';
+import { bytes, completeTask, count, followingBody, number, optional, type InlineBody } from './session-fields.ts';
 import {
   STRESS_TO_MASTER,
   STRESS_TO_WORKER,
@@ -161,9 +161,20 @@ type WithoutTerm<Message> = Message extends unknown ? Omit<Message, 'term'> : ne
 
 const masterTerm = z.object({ term: count.refine((term) => term > 0, 'expected a term from 1 on, found 0') });
 
+/** A message for a worker; `body` is to follow in parts, see `encodeBodyPart`. */
+export interface EncodedToWorker {
+  bytes: Buffer;
+  body: Uint8Array | null;
+}
+
 /** @throws TypeError when a driver's payload cannot travel */
-export function encodeToWorker(message: ToWorker): Buffer {
-  return method.responseSerialize({ term: message.term, ...toWorkerWire(message) });
+export function encodeToWorker(message: ToWorker): EncodedToWorker {
+  const bytes = method.responseSerialize({ term: message.term, ...toWorkerWire(message) });
+  return { bytes, body: isAssign(message) ? followingBody(message.payload.task) : null };
+}
+
+export function encodeBodyPart(term: number, data: Uint8Array): Buffer {
+  return method.responseSerialize({ term, bodyPart: { data } });
 }
 
 function toWorkerWire(message: ToWorker): object {
@@ -173,31 +184,66 @@ function toWorkerWire(message: ToWorker): object {
     : { custom: customToWire(message.driver, message.payload) };
 }
 
+interface AssignMessage {
+  term: number;
+  type: 'driver';
+  driver: string;
+  payload: StressToWorker & { type: 'assign' };
+}
+
+function isAssign(message: ToWorker): message is AssignMessage {
+  const isOfStress = message.type === 'driver' && message.driver === STRESS;
+  return isOfStress && (message.payload as StressToWorker).type === 'assign';
+}
+
+/** What the master sends: a message, one whose body follows, or a part of that body. */
+export type FromMaster =
+  | { type: 'message'; message: ToWorker }
+  | { type: 'head'; bodyBytes: number; complete: (body: Uint8Array) => ToWorker }
+  | { type: 'part'; data: Uint8Array };
+
+const bodyPart = z.object({ data: bytes.refine((data) => data.length > 0, 'expected at least 1 byte, found none') });
+const followed = z.object({ followingBodyBytes: count, inlineBody: z.custom<InlineBody>() });
+
 /** @throws CodedError INVALID_INPUT naming the field */
-export function decodeToWorker(encoded: Buffer): ToWorker {
-  const wire = read(() => method.responseDeserialize(encoded));
+export function decodeToWorker(encoded: Buffer): FromMaster {
+  const wire: Wire = read(() => method.responseDeserialize(encoded));
   const { term } = check(masterTerm, wire, []);
-  return { term, ...decodeOne(wire, TO_WORKER) };
+  if (wire.message === 'bodyPart') {
+    return { type: 'part', data: check(bodyPart, wire.bodyPart, ['bodyPart']).data };
+  }
+  const message: ToWorker = { term, ...decodeOne(wire, TO_WORKER) };
+  if (!isAssign(message)) return { type: 'message', message };
+  const { payload } = message;
+  const { followingBodyBytes, inlineBody } = check(followed, (wire.assign as Wire).task, ['assign', 'task']);
+  if (followingBodyBytes === 0) return { type: 'message', message };
+  return {
+    type: 'head',
+    bodyBytes: followingBodyBytes,
+    complete: (body) => ({ ...message, payload: { ...payload, task: completeTask(payload.task, inlineBody, body) } }),
+  };
 }
 
 // --- Both ----------------------------------------------------------------------------------------------------------
 
-function read(deserialize: () => object): object {
+type Wire = Readonly<Record<string, unknown>>;
+
+function read(deserialize: () => object): Wire {
   try {
-    return deserialize();
+    return deserialize() as Wire;
   } catch (error) {
     throw invalid('expected a message of session.proto, found bytes that are none', error);
   }
 }
 
 /** Reads the one field that is set. */
-function decodeOne<Message>(wire: object, readers: Readonly<Record<string, z.ZodType<Message>>>): Message {
-  const name = 'message' in wire && typeof wire.message === 'string' ? wire.message : null;
+function decodeOne<Message>(wire: Wire, readers: Readonly<Record<string, z.ZodType<Message>>>): Message {
+  const name = typeof wire.message === 'string' ? wire.message : null;
   const reader = name === null ? undefined : readers[name];
   if (name === null || reader === undefined) {
     throw invalid(`message: expected one of ${Object.keys(readers).map(snakeCase).join(', ')}, found none of them`);
   }
-  return check(reader, (wire as Readonly<Record<string, unknown>>)[name], [name]);
+  return check(reader, wire[name], [name]);
 }
 
 function check<Output>(schema: z.ZodType<Output>, value: unknown, at: readonly string[]): Output {

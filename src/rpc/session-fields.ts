@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { show } from '../lib/show.ts';
+import { LIMITS } from '../task/defaults.ts';
 import type { Plan, Share } from '../task/plan.ts';
-import type { PreparedTask, TaskSpec } from '../task/spec.ts';
+import type { BodySpec, PreparedTask, TaskSpec } from '../task/spec.ts';
 
 /** Fields of the session's messages as proto-loader gives them, turned into those of the model. */
 
@@ -73,40 +74,87 @@ const specJson = z
   .pipe(specShape)
   .transform((spec) => spec as unknown as TaskSpec);
 
-export const task: z.ZodType<PreparedTask> = z
-  .object({
-    specJson,
-    body: optional(bytes),
-    inlineBody: z.enum(['INLINE_BODY_UNSPECIFIED', 'INLINE_BODY_TEXT', 'INLINE_BODY_BASE64']),
-    tlsCa: optional(z.string()),
-    tlsCert: optional(z.string()),
-    tlsKey: optional(z.string()),
-  })
-  .transform(({ specJson: spec, body, inlineBody, tlsCa, tlsCert, tlsKey }) => {
-    const tls = { ca: tlsCa, cert: tlsCert, key: tlsKey };
-    if (inlineBody === 'INLINE_BODY_UNSPECIFIED') return { spec, body, tls };
-    const content = Buffer.from(body ?? []);
-    const inline =
-      inlineBody === 'INLINE_BODY_TEXT'
-        ? ({ kind: 'text', text: content.toString() } as const)
-        : ({ kind: 'base64', base64: content.toString('base64') } as const);
-    return { spec: { ...spec, request: { ...spec.request, body: inline } }, body, tls };
-  });
+const INLINE_BODIES = ['INLINE_BODY_UNSPECIFIED', 'INLINE_BODY_TEXT', 'INLINE_BODY_BASE64'] as const;
+export type InlineBody = (typeof INLINE_BODIES)[number];
 
-export function taskToWire({ spec, body, tls }: PreparedTask): object {
-  const inlineBody = inlineBodyOf(spec, body);
+/** A larger body does not travel in its task, but in parts after it. */
+const MAX_BODY_WITHIN_BYTES = 256 * 1024;
+
+/** Of a body that follows, `completeTask` makes the task whole. */
+export const taskFields = z.object({
+  specJson,
+  body: optional(bytes),
+  inlineBody: z.enum(INLINE_BODIES),
+  tlsCa: optional(z.string()),
+  tlsCert: optional(z.string()),
+  tlsKey: optional(z.string()),
+  followingBodyBytes: count.refine(
+    (length) => length <= LIMITS.bodyBytes,
+    `expected at most ${LIMITS.bodyBytes} bytes, found more`,
+  ),
+});
+
+export const task: z.ZodType<PreparedTask> = taskFields.transform((fields) => {
+  const { specJson: spec, body, inlineBody, tlsCa, tlsCert, tlsKey, followingBodyBytes } = fields;
+  const whole: PreparedTask = { spec, body, tls: { ca: tlsCa, cert: tlsCert, key: tlsKey } };
+  return followingBodyBytes > 0 ? whole : completeTask(whole, inlineBody, body);
+});
+
+/** The task with its body, and with the spec's own form of it. */
+export function completeTask(
+  { spec, tls }: PreparedTask,
+  inlineBody: InlineBody,
+  body: Uint8Array | null,
+): PreparedTask {
+  if (inlineBody === 'INLINE_BODY_UNSPECIFIED') return { spec, body, tls };
+  const content = bufferOf(body ?? new Uint8Array());
+  const inline: BodySpec =
+    inlineBody === 'INLINE_BODY_TEXT'
+      ? { kind: 'text', text: content.toString() }
+      : { kind: 'base64', base64: content.toString('base64') };
+  return { spec: { ...spec, request: { ...spec.request, body: inline } }, body, tls };
+}
+
+export function taskToWire(prepared: PreparedTask): object {
+  const { spec, body, tls } = prepared;
+  const inlineBody = inlineBodyOf(prepared);
   const sent = inlineBody === 'INLINE_BODY_UNSPECIFIED' ? spec : { ...spec, request: { ...spec.request, body: null } };
-  return { specJson: JSON.stringify(sent), body, inlineBody, tlsCa: tls.ca, tlsCert: tls.cert, tlsKey: tls.key };
+  const follows = followingBody(prepared);
+  return {
+    specJson: JSON.stringify(sent),
+    body: follows === null ? body : null,
+    inlineBody,
+    tlsCa: tls.ca,
+    tlsCert: tls.cert,
+    tlsKey: tls.key,
+    followingBodyBytes: follows?.length ?? 0,
+  };
+}
+
+/** The body that is sent after its task; null: there is none, or it is small enough. */
+export function followingBody({ body }: PreparedTask): Uint8Array | null {
+  return body !== null && body.length > MAX_BODY_WITHIN_BYTES ? body : null;
+}
+
+/** By task, since the same one goes to many workers and comparing 64 MiB takes a tenth of a second. */
+const inlineBodies = new WeakMap<PreparedTask, InlineBody>();
+
+function inlineBodyOf(prepared: PreparedTask): InlineBody {
+  const known = inlineBodies.get(prepared) ?? compareInlineBody(prepared);
+  inlineBodies.set(prepared, known);
+  return known;
 }
 
 /** How the other end can make the spec's body from the bytes; unspecified: it cannot, to the letter. */
-function inlineBodyOf({ request }: TaskSpec, body: Uint8Array | null): string {
-  const content = body === null ? null : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (content !== null && request.body?.kind === 'text' && content.toString() === request.body.text) {
-    return 'INLINE_BODY_TEXT';
-  }
-  if (content !== null && request.body?.kind === 'base64' && content.toString('base64') === request.body.base64) {
-    return 'INLINE_BODY_BASE64';
-  }
+function compareInlineBody({ spec, body }: PreparedTask): InlineBody {
+  const inline = spec.request.body;
+  if (body === null || inline === null) return 'INLINE_BODY_UNSPECIFIED';
+  const content = bufferOf(body);
+  if (inline.kind === 'text' && content.toString() === inline.text) return 'INLINE_BODY_TEXT';
+  if (inline.kind === 'base64' && content.toString('base64') === inline.base64) return 'INLINE_BODY_BASE64';
   return 'INLINE_BODY_UNSPECIFIED';
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -12,10 +12,13 @@ export interface Keepalive {
 /** Notices a frozen peer within 1.5 s and a round trip. */
 export const SESSION_KEEPALIVE: Keepalive = { timeMs: 1000, timeoutMs: 500 };
 
-/** An Assign: a body of 64 MiB, three PEM files of 1 MiB, and a spec and plan of a few MiB. */
-export const MAX_TO_WORKER_BYTES = 80 * 1024 * 1024;
-/** Samples of a second are some 10 KiB each; a worker sends what is not acknowledged in several messages. */
-export const MAX_TO_MASTER_BYTES = 16 * 1024 * 1024;
+/**
+ * Either way. Three PEM files of 1 MiB, and a spec and plan of some MiB; a body comes in parts. Samples of a second are some
+ * 10 KiB each; a worker sends what is not acknowledged in several messages.
+ */
+export const MAX_SESSION_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Of the API on the same server: a task with its body of 64 MiB. */
+const MAX_API_MESSAGE_BYTES = 80 * 1024 * 1024;
 
 /** Of the reason for an end; in a status it travels in a header. */
 export const MAX_WHY_LENGTH = 1000;
@@ -32,22 +35,22 @@ function keepaliveOptions({ timeMs, timeoutMs }: Keepalive): ChannelOptions {
 }
 
 /**
- * For the `grpc.Server` that serves sessions; what it may receive leaves room for a task with its body from the API. Never
+ * For the `grpc.Server` that serves sessions; what it may send and receive is for the API's sake. Never
  * add `grpc.enable_channelz: 0`: grpc-js then forgets the server's connections, and `forceShutdown` leaves them open.
  */
 export function sessionServerOptions(keepalive: Keepalive = SESSION_KEEPALIVE): ChannelOptions {
   return {
     ...keepaliveOptions(keepalive),
-    'grpc.max_receive_message_length': MAX_TO_WORKER_BYTES,
-    'grpc.max_send_message_length': MAX_TO_WORKER_BYTES,
+    'grpc.max_receive_message_length': MAX_API_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_API_MESSAGE_BYTES,
   };
 }
 
 export function sessionChannelOptions(keepalive: Keepalive): ChannelOptions {
   return {
     ...keepaliveOptions(keepalive),
-    'grpc.max_receive_message_length': MAX_TO_WORKER_BYTES,
-    'grpc.max_send_message_length': MAX_TO_MASTER_BYTES,
+    'grpc.max_receive_message_length': MAX_SESSION_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_SESSION_MESSAGE_BYTES,
     // A session that is opened anew gets a connection of its own, not one that another client has found to be fine.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_retries': 0,

@@ -8,8 +8,8 @@ import {
 import type { Accept, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../cluster/ports.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { decodeToMaster, encodeToWorker, SESSION_PATH, type SessionEnd } from './session-codec.ts';
-import { MAX_TO_WORKER_BYTES, MAX_WHY_LENGTH, NEWER_TERM } from './session-options.ts';
+import { decodeToMaster, encodeBodyPart, encodeToWorker, SESSION_PATH, type SessionEnd } from './session-codec.ts';
+import { MAX_SESSION_MESSAGE_BYTES, MAX_WHY_LENGTH, NEWER_TERM } from './session-options.ts';
 import { Outbox } from './session-outbox.ts';
 
 /** A stream on which no Hello comes for this long is ended. */
@@ -42,6 +42,15 @@ export function sessionService(accept: Accept, log: Log): SessionService {
   };
 }
 
+/** Small enough that a heartbeat need not wait long for one to leave. */
+const BODY_PART_BYTES = 256 * 1024;
+
+function* bodyParts(term: number, body: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < body.length; at += BODY_PART_BYTES) {
+    yield encodeBodyPart(term, body.subarray(at, at + BODY_PART_BYTES));
+  }
+}
+
 class ServerLink implements Link<ToWorker> {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #accept: Accept;
@@ -60,7 +69,7 @@ class ServerLink implements Link<ToWorker> {
     this.#accept = accept;
     this.#log = log;
     this.#outbox = new Outbox({
-      maxMessageBytes: MAX_TO_WORKER_BYTES,
+      maxMessageBytes: MAX_SESSION_MESSAGE_BYTES,
       write: (bytes, written) => void call.write(bytes, written),
       overflow: (why) => {
         this.#end(status.RESOURCE_EXHAUSTED, why, 'broken');
@@ -91,9 +100,10 @@ class ServerLink implements Link<ToWorker> {
   }
 
   send(message: ToWorker): boolean {
-    const bytes = encodeToWorker(message);
+    const { bytes, body } = encodeToWorker(message);
     this.#hasSent = true;
-    return this.#outbox.send(bytes);
+    const parts = body === null ? {} : { parts: bodyParts(message.term, body) };
+    return this.#outbox.send({ bytes, ...parts, isUrgent: message.type === 'heartbeat' });
   }
 
   drained(): Promise<void> {
@@ -140,20 +150,25 @@ class ServerLink implements Link<ToWorker> {
   #end(code: status, why: string, kind: LinkClosed['kind'], newerTerm?: number): void {
     if (this.#isClosed || this.#closing !== null) return;
     this.#closing = { kind, why, newerTerm: null };
-    this.#outbox.close();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#finish(), CLOSE_DEADLINE_MS);
     const metadata = new Metadata();
     if (newerTerm !== undefined) metadata.set(NEWER_TERM, String(newerTerm));
+    const details = why.slice(0, MAX_WHY_LENGTH).toWellFormed();
     // The way of grpc-js to give a stream its status; OK included.
-    this.#call.emit('error', { code, details: why.slice(0, MAX_WHY_LENGTH).toWellFormed(), metadata });
+    const endCall = () => this.#call.emit('error', { code, details, metadata });
+    this.#timer = setTimeout(() => {
+      this.#outbox.discard();
+      endCall();
+      this.#finish();
+    }, CLOSE_DEADLINE_MS);
+    this.#outbox.close(endCall);
   }
 
   #finish(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#outbox.close();
+    this.#outbox.discard();
     const how = this.#closing ?? { kind: 'broken', why: 'lost', newerTerm: null };
     try {
       this.#handlers?.closed(how);

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ToWorker } from '../../src/cluster/ports.ts';
 import { loadProto } from '../../src/rpc/loader.ts';
-import { decodeToMaster, decodeToWorker, encodeToMaster, encodeToWorker } from '../../src/rpc/session-codec.ts';
+import { BodyReceiver } from '../../src/rpc/session-body.ts';
+import {
+  decodeToMaster,
+  decodeToWorker,
+  encodeBodyPart,
+  encodeToMaster,
+  encodeToWorker,
+} from '../../src/rpc/session-codec.ts';
 import { hello, laterToMaster, toWorker } from '../support/session-arbitrary.ts';
 
 interface Wire {
@@ -11,6 +18,18 @@ interface Wire {
 const { Session: wire } = loadProto('gostress/v1/session.proto')[
   'gostress.v1.internal.WorkerService'
 ] as object as Wire;
+
+/** There and back, a body in parts of some size included. */
+function received(message: ToWorker, partBytes = 100_000): ToWorker | null {
+  const { bytes, body } = encodeToWorker(message);
+  const receiver = new BodyReceiver();
+  let whole = receiver.take(decodeToWorker(bytes));
+  for (let at = 0; body !== null && at < body.length; at += partBytes) {
+    expect(whole).toBeNull();
+    whole = receiver.take(decodeToWorker(encodeBodyPart(message.term, body.subarray(at, at + partBytes))));
+  }
+  return whole;
+}
 
 /** What the codec says of a message that is made field by field. */
 function fromWorker(message: object): () => unknown {
@@ -33,7 +52,7 @@ describe('every message', () => {
   test('of the master arrives as it was sent', () => {
     fc.assert(
       fc.property(toWorker, (message) => {
-        expect(decodeToWorker(encodeToWorker(message))).toEqual(message);
+        expect(received(message)).toEqual(message);
       }),
       { numRuns: 1000 },
     );
@@ -55,8 +74,21 @@ describe('every message', () => {
   });
 });
 
+const request = { method: 'POST', url: 'http://localhost/', headers: [] };
+/** As far as the codec looks. */
+const spec = {
+  name: 'a',
+  request,
+  load: { stages: [] },
+  connections: {},
+  timeouts: {},
+  redirects: {},
+  tls: {},
+  checks: [],
+  slos: [],
+};
+
 describe('a body that the spec holds', () => {
-  const request = { method: 'POST', url: 'http://localhost/', headers: [] };
   const assign = (body: object, bytes: Uint8Array) =>
     ({
       term: 1,
@@ -69,17 +101,7 @@ describe('a body that the spec holds', () => {
         version: 1,
         epoch: 1,
         task: {
-          spec: {
-            name: 'a',
-            request: { ...request, body },
-            load: { stages: [] },
-            connections: {},
-            timeouts: {},
-            redirects: {},
-            tls: {},
-            checks: [],
-            slos: [],
-          },
+          spec: { ...spec, request: { ...request, body } },
           body: bytes,
           tls: { ca: null, cert: null, key: null },
         },
@@ -101,14 +123,41 @@ describe('a body that the spec holds', () => {
     ['as base64', { kind: 'base64', base64: content.toString('base64') }],
   ])('%s travels once', (_, body) => {
     const message = assign(body, new Uint8Array(content));
-    const encoded = encodeToWorker(message);
-    expect(encoded.length).toBeLessThan(size + 2000);
-    expect(decodeToWorker(encoded)).toEqual(message);
+    const { bytes, body: following } = encodeToWorker(message);
+    expect(bytes.length).toBeLessThan(2000);
+    expect(following?.length).toBe(size);
+    expect(received(message)).toEqual(message);
+  });
+
+  test('comes in parts, between which only heartbeats may come', () => {
+    const message = assign({ kind: 'text', text: content.toString() }, new Uint8Array(content));
+    const { bytes, body } = encodeToWorker(message);
+    const part = (from: number, to?: number) => decodeToWorker(encodeBodyPart(1, body!.subarray(from, to)));
+    const heartbeat: ToWorker = { term: 1, type: 'heartbeat', echoMs: 1 };
+    const welcome: ToWorker = { term: 1, type: 'welcome', heartbeatMs: 1 };
+    const started = () => {
+      const receiver = new BodyReceiver();
+      receiver.take(decodeToWorker(bytes));
+      receiver.take(part(0, 400_000));
+      return receiver;
+    };
+    const good = started();
+    expect(good.take({ type: 'message', message: heartbeat })).toEqual(heartbeat);
+    expect(good.take(part(400_000))).toEqual(message);
+    expect(good.take({ type: 'message', message: welcome })).toEqual(welcome);
+    expect(() => started().take({ type: 'message', message: welcome })).toThrow(
+      'body_part: expected 600000 bytes more, found welcome',
+    );
+    expect(() => started().take(decodeToWorker(bytes))).toThrow('body_part: expected 600000 bytes more, found assign');
+    expect(() => started().take(part(0, 600_001))).toThrow(
+      'body_part: expected at most 600000 bytes more, found 600001',
+    );
+    expect(() => new BodyReceiver().take(part(0, 1))).toThrow('body_part: expected at most 0 bytes more, found 1');
   });
 
   test('in another way than the bytes say travels as it is', () => {
     const message = assign({ kind: 'base64', base64: 'eA' }, new Uint8Array(Buffer.from('x')));
-    expect(decodeToWorker(encodeToWorker(message))).toEqual(message);
+    expect(received(message)).toEqual(message);
   });
 });
 
@@ -172,6 +221,19 @@ describe('a malformed message is refused with the name of the field', () => {
       { term: 1, retune: { plan: { ...goodPlan, segments: [{ endMs: -1 }] }, share } },
       'retune.plan.segments[0].end_ms: expected milliseconds from 0 on',
     ],
+    [
+      'a body that is too large',
+      {
+        term: 1,
+        assign: {
+          task: { ...goodTask, specJson: JSON.stringify(spec), followingBodyBytes: '67108865' },
+          plan: goodPlan,
+          share,
+        },
+      },
+      'assign.task.following_body_bytes: expected at most 67108864 bytes',
+    ],
+    ['an empty part of a body', { term: 1, bodyPart: {} }, 'body_part.data: expected at least 1 byte, found none'],
     ['no share', { term: 1, retune: { plan: goodPlan } }, 'retune.share: expected a map, found nothing'],
   ])('of the master: %s', (_, message, problem) => {
     expect(fromMaster(message)).toThrow(problem);

@@ -9,7 +9,7 @@ import type { Accept, Link, ToMaster, ToWorker } from '../../src/cluster/ports.t
 import { SILENT } from '../../src/lib/log.ts';
 import { encodeToMaster, SESSION_PATH } from '../../src/rpc/session-codec.ts';
 import { createDialer, type DialerOptions } from '../../src/rpc/session-client.ts';
-import { MAX_TO_WORKER_BYTES } from '../../src/rpc/session-options.ts';
+import { MAX_SESSION_MESSAGE_BYTES } from '../../src/rpc/session-options.ts';
 import { spawnCommand } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { Heard, helloOf, startSessionServer, type SessionServer } from '../support/session.ts';
@@ -123,7 +123,7 @@ describe('messages', () => {
     );
   });
 
-  test('an Assign with a body of 64 MiB arrives, and the stream goes on', async () => {
+  test('an Assign with a body of 64 MiB arrives; a heartbeat overtakes it, all else keeps its place', async () => {
     await using ends = await open();
     const body = new Uint8Array(64 * 1024 * 1024).fill(65);
     const [assign] = fc.sample(
@@ -136,19 +136,27 @@ describe('messages', () => {
     const spec = { ...(payload.task as { spec: { request: object } }).spec };
     spec.request = { ...spec.request, body: { kind: 'base64', base64: Buffer.from(body).toString('base64') } };
     const large = { ...rest, payload: { ...payload, task: { spec, body, tls: { ca: null, cert: null, key: null } } } };
-    expect(ends.master.send(large)).toBe(false);
-    await ends.master.drained();
+    const heartbeat: ToWorker = { term: 1, type: 'heartbeat', echoMs: 1 };
+    expect(ends.master.send(large)).toBe(true);
     ends.master.send(WELCOME);
-    await eventually(() => expect(ends.atWorker.messages.length).toBe(2), 60_000);
-    const arrived = (ends.atWorker.messages[0] as typeof large).payload.task;
+    expect(ends.master.send(heartbeat)).toBe(true);
+    await eventually(() => expect(ends.atWorker.messages.length).toBe(3), 60_000);
+    const [overtaker, , follower] = ends.atWorker.messages;
+    expect([overtaker, follower]).toEqual([heartbeat, WELCOME]);
+    const arrived = (ends.atWorker.messages[1] as typeof large).payload.task;
     expect(Buffer.compare(arrived.body, body)).toBe(0);
     expect((arrived.spec.request as { body: unknown }).body).toEqual((spec.request as { body: unknown }).body);
   });
 
   test('one that is larger than the other end takes is refused at the sender, and the stream goes on', async () => {
     await using ends = await open();
-    const large = { term: 1, type: 'driver', driver: 'mine', payload: new Uint8Array(MAX_TO_WORKER_BYTES) } as const;
-    expect(() => ends.master.send(large)).toThrow(`expected a message of at most ${MAX_TO_WORKER_BYTES} bytes`);
+    const large = {
+      term: 1,
+      type: 'driver',
+      driver: 'mine',
+      payload: new Uint8Array(MAX_SESSION_MESSAGE_BYTES),
+    } as const;
+    expect(() => ends.master.send(large)).toThrow(`expected a message of at most ${MAX_SESSION_MESSAGE_BYTES} bytes`);
     ends.master.send(WELCOME);
     await eventually(() => expect(ends.atWorker.messages).toEqual([WELCOME]));
   });
