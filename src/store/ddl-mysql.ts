@@ -104,6 +104,6 @@ export const FIRST_MYSQL: readonly string[] = [
   writer varchar(64) null,
   constraint fence_one_row check (id = 1)
 ) ${TABLE_OPTIONS}`,
-  `create table if not exists purge (run_id bigint not null primary key) ${TABLE_OPTIONS}`,
+  `create table if not exists leftover (run_id bigint not null primary key) ${TABLE_OPTIONS}`,
   `insert into fence (id, term) values (1, 0) on duplicate key update id = 1`,
 ];

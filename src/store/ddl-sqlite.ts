@@ -95,6 +95,6 @@ export const FIRST_SQLITE: readonly string[] = [
   incarnation integer,
   writer text
 ) strict`,
-  `create table purge (run_id integer primary key) strict`,
+  `create table leftover (run_id integer primary key) strict`,
   `insert into fence (id, term) values (1, 0)`,
 ];

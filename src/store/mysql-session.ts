@@ -17,16 +17,14 @@ import type { Db, Tables } from './tables.ts';
 /** Bytes of this size go as they are, by a prepared statement; in a text they would take twice the room. */
 const LARGE_VALUE_BYTES = 1024 * 1024;
 
-/** How long a statement waits for a row, s. The server's default is 50. */
-const LOCK_WAIT_S = 1;
-/** The same for a table's definition. */
+/** How long a statement waits for a table's definition, s. The server's default is a day or a year. */
 const METADATA_WAIT_S = 5;
 
 const SESSION_SETTINGS = [
   'set session transaction isolation level read committed',
   // With NO_BACKSLASH_ESCAPES the quoting of values would not hold.
   `set session sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', autocommit = 1,
-   innodb_lock_wait_timeout = ${LOCK_WAIT_S}, lock_wait_timeout = ${METADATA_WAIT_S}`,
+   lock_wait_timeout = ${METADATA_WAIT_S}`,
 ];
 
 /** One connection, set up, with its own Kysely. It is used by one call at a time. */
@@ -132,8 +130,15 @@ class MysqlLink implements DatabaseConnection {
     const bytes = isLarge || sql.length + values.length > 1000 ? statementBytes(sql, values, isLarge) : 0;
     if (bytes > this.maxPacketBytes) return Promise.reject(packetTooLarge(bytes, this.maxPacketBytes));
     return new Promise((resolve, reject) => {
-      const done = (error: QueryError | null, result: unknown) =>
-        error === null ? resolve(resultOf(result)) : reject(error);
+      const done = (error: QueryError | null, result: unknown) => {
+        if (error === null) {
+          resolve(resultOf(result));
+          return;
+        }
+        // The statement with all its values, secrets too.
+        Reflect.deleteProperty(error, 'sql');
+        reject(error);
+      };
       const list = values.map((value) => (value instanceof Uint8Array ? bufferOf(value) : value));
       if (isLarge) this.#connection.execute(sql, list as Parameters<Connection['execute']>[1], done);
       else this.#connection.query(sql, list, done);

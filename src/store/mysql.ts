@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
 import { CodedError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Database } from './database.ts';
@@ -19,8 +20,10 @@ export interface MysqlTimeouts {
   /** Of raising the fence, which may have to wait 1 s for a lock twice. */
   raiseMs: number;
   migrateMs: number;
+  /** How long a statement waits for a row that another one holds; the server counts whole seconds. */
+  lockWaitMs: number;
 }
-export const MYSQL_TIMEOUTS: MysqlTimeouts = { callMs: 3000, raiseMs: 5000, migrateMs: 60_000 };
+export const MYSQL_TIMEOUTS: MysqlTimeouts = { callMs: 3000, raiseMs: 5000, migrateMs: 60_000, lockWaitMs: 1000 };
 
 export interface MysqlStoreOptions {
   /** `mysql://user:password@host:3306/database` */
@@ -42,13 +45,14 @@ const MAX_WAITING = 1000;
  */
 export function openMysqlStore({ url, cluster, log, timeouts }: MysqlStoreOptions): Store {
   const address = parseMysqlUrl(url);
-  const { callMs, raiseMs, migrateMs } = { ...MYSQL_TIMEOUTS, ...timeouts };
+  const { callMs, raiseMs, migrateMs, lockWaitMs } = { ...MYSQL_TIMEOUTS, ...timeouts };
   const locks = new WriterLocks(cluster, randomBytes(8).toString('hex'));
-  const takeLock = async (db: Db): Promise<void> => {
+  const begin = async (db: Db): Promise<void> => {
+    await sql`set session innodb_lock_wait_timeout = ${Math.ceil(lockWaitMs / 1000)}`.execute(db);
     if (await locks.take(db)) return;
     throw new CodedError('UNAVAILABLE', 'MySQL still has too many old connections of this node');
   };
-  const open = (signal: AbortSignal): Promise<MysqlSession> => MysqlSession.open(address, takeLock, signal);
+  const open = (signal: AbortSignal): Promise<MysqlSession> => MysqlSession.open(address, begin, signal);
   const poolOf = (maxSessions: number) => new MysqlPool({ open, maxSessions, maxWaiting: MAX_WAITING, log });
   const pool = poolOf(MAX_SESSIONS);
   const fencePool = poolOf(MAX_FENCE_SESSIONS);

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_PLACEMENT, type Placement } from '../stress/ports.ts';
+import { object } from '../task/fields.ts';
 import { describeIssue, invalidInput, problemsOf } from '../task/problems.ts';
 import { parseJson } from './prepared.ts';
 
@@ -7,7 +8,7 @@ const MAX_LENGTH = 255;
 const short = z.string().max(MAX_LENGTH);
 
 /** As `Placement`, each key optional. */
-const placementInput = z.strictObject({
+const placementInput = object({
   strategy: short.min(1).optional(),
   labels: z.record(short, short).optional(),
   maxNodes: z.int().min(1).nullable().optional(),

@@ -113,7 +113,7 @@ export interface FenceTable {
 }
 
 /** Runs of deleted tasks, whose samples are still to be deleted. */
-export interface PurgeTable {
+export interface LeftoverTable {
   run_id: Integer;
 }
 
@@ -125,7 +125,7 @@ export interface Tables {
   event: EventTable;
   request: RequestTable;
   fence: FenceTable;
-  purge: PurgeTable;
+  leftover: LeftoverTable;
 }
 
 export type Db = Kysely<Tables>;

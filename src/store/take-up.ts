@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { affected } from './database.ts';
 import { insertEvent } from './events.ts';
 import { PREPARED_COLUMNS, readPrepared } from './prepared.ts';
-import { purgeSome } from './purge.ts';
+import { deleteLeftovers } from './leftover.ts';
 import { cut } from './run-row.ts';
 import type { RunTasks } from './run-tasks.ts';
 import { insertRun, readActiveRows, type BadRun } from './runs.ts';
@@ -33,7 +33,7 @@ export async function takeUpRequests(database: Database, tasks: RunTasks, term: 
     if (isStarted) started += 1;
   }
   await database.write('check what was written by hand', (db) => settleBadRuns(database, db, tasks, term));
-  await database.write('delete the samples of a task', purgeSome);
+  await database.write('delete the samples of a task', deleteLeftovers);
   return started;
 }
 

@@ -6,7 +6,7 @@ import type { RunState } from '../task/status.ts';
 import type { Database } from './database.ts';
 import { PREPARED_COLUMNS, preparedRow, readPrepared, type PreparedRow } from './prepared.ts';
 import { parsePlacement } from './placement.ts';
-import { purgeSome } from './purge.ts';
+import { deleteLeftovers } from './leftover.ts';
 import { beginRequest, settleRequest } from './requests.ts';
 import { numberOrNull } from './run-row.ts';
 import type { Db, Integer, TaskTable } from './tables.ts';
@@ -108,7 +108,7 @@ export async function deleteTask(database: Database, id: bigint): Promise<boolea
     const active = sql`select id from run where task_id = ${id} and active = 1 ${database.words.updateLock}`;
     if ((await active.execute(db)).rows.length > 0) return false;
     await db
-      .insertInto('purge')
+      .insertInto('leftover')
       .columns(['run_id'])
       .expression(db.selectFrom('run').select('id').where('task_id', '=', id))
       .execute();
@@ -117,7 +117,7 @@ export async function deleteTask(database: Database, id: bigint): Promise<boolea
     return true;
   });
   // What is left of the samples goes with the master's passes.
-  if (isDeleted) await database.write('delete the samples of a task', purgeSome);
+  if (isDeleted) await database.write('delete the samples of a task', deleteLeftovers);
   return isDeleted;
 }
 

@@ -4,8 +4,8 @@ import type { Db } from './tables.ts';
 const ROWS = 5000;
 
 /** Deletes a part of what deleted tasks have left behind. */
-export async function purgeSome(db: Db): Promise<void> {
-  const entry = await db.selectFrom('purge').select('run_id').limit(1).executeTakeFirst();
+export async function deleteLeftovers(db: Db): Promise<void> {
+  const entry = await db.selectFrom('leftover').select('run_id').limit(1).executeTakeFirst();
   if (entry === undefined) return;
   const { run_id: runId } = entry;
   const samples = db.selectFrom('sample').where('run_id', '=', runId);
@@ -17,5 +17,5 @@ export async function purgeSome(db: Db): Promise<void> {
   }
   await doomed.execute();
   await db.deleteFrom('assignment').where('run_id', '=', runId).execute();
-  await db.deleteFrom('purge').where('run_id', '=', runId).execute();
+  await db.deleteFrom('leftover').where('run_id', '=', runId).execute();
 }
