@@ -56,6 +56,11 @@ describe('prepareTask', () => {
     expect(Buffer.from((await prepare({ body: { text: 'é' } })).body!).toString('hex')).toBe('c3a9');
   });
 
+  it('decodes base64 of as many bytes as a body may have', async () => {
+    const bytes = Buffer.alloc(64 * 1024 * 1024, 'any \u0000 é');
+    expect(Buffer.compare((await prepare({ body: { base64: bytes.toString('base64') } })).body!, bytes)).toBe(0);
+  });
+
   it('decodes base64', async () => {
     expect(Buffer.from((await prepare({ body: { base64: 'AP8K' } })).body!).toString('hex')).toBe('00ff0a');
   });
