@@ -39,19 +39,47 @@ export async function prepareTask(spec: TaskSpec, baseDir: string): Promise<Prep
   return { spec, body, tls };
 }
 
-type Read = (key: string, file: string, maxBytes: number) => Promise<Uint8Array | null>;
+/**
+ * The same for a task whose spec names no files.
+ *
+ * @param tls PEM texts
+ * @throws CodedError INVALID_INPUT with all problems at once: `tls.key: expected a cert with it, found none`
+ */
+export function prepareInline(spec: TaskSpec, tls: PreparedTask['tls']): PreparedTask {
+  const body = inlineBody(spec.request.body);
+  const problems: string[] = [];
+  if (body !== null && body.length > LIMITS.bodyBytes) {
+    problems.push(`request.body: expected at most ${LIMITS.bodyBytes} bytes, found ${body.length}`);
+  }
+  for (const [name, pem] of Object.entries(tls)) {
+    const bytes = pem === null ? 0 : Buffer.byteLength(pem);
+    if (bytes > LIMITS.pemBytes)
+      problems.push(`tls.${name}: expected at most ${LIMITS.pemBytes} bytes, found ${bytes}`);
+  }
+  if (tls.key !== null && tls.cert === null) problems.push('tls.key: expected a cert with the key, found none');
+  if (tls.cert !== null && tls.key === null) problems.push('tls.cert: expected a key with the cert, found none');
+  problems.push(...tlsProblems(spec.tls, tls));
+  if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
+  return { spec, body, tls };
+}
 
-async function readBody(body: BodySpec | null, read: Read): Promise<Uint8Array | null> {
+function inlineBody(body: BodySpec | null): Uint8Array | null {
   switch (body?.kind) {
     case 'text':
       return Buffer.from(body.text);
     case 'base64':
       return Buffer.from(body.base64, 'base64');
     case 'file':
-      return read('request.body.file', body.path, LIMITS.bodyBytes);
+      throw new RangeError(`prepare: expected a body that is no file, found ${show(body.path)}`);
     case undefined:
       return null;
   }
+}
+
+type Read = (key: string, file: string, maxBytes: number) => Promise<Uint8Array | null>;
+
+async function readBody(body: BodySpec | null, read: Read): Promise<Uint8Array | null> {
+  return body?.kind === 'file' ? read('request.body.file', body.path, LIMITS.bodyBytes) : inlineBody(body);
 }
 
 /** Works for pipes and devices too, whose size is not known before. */
@@ -79,7 +107,9 @@ function tlsProblems(files: TlsSpec, { ca, cert, key }: PreparedTask['tls']): st
     try {
       use();
     } catch (error) {
-      problems.push(`${place}: expected ${expected} (PEM), found ${show(file)}: ${errorMessage(error)}`);
+      problems.push(
+        `${place}: expected ${expected} (PEM), found ${file === null ? 'other text' : show(file)}: ${errorMessage(error)}`,
+      );
     }
   };
   if (ca !== null) check('tls.ca', 'certificates', files.caFile, () => checkCertificates(ca));

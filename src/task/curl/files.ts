@@ -7,11 +7,11 @@ import { readable, type ByteText } from './bytes.ts';
 
 /** Reads the files that a command names; together at most 64 MiB, a body's limit. */
 export class CommandFiles {
-  readonly #baseDir: string;
+  readonly #baseDir: string | null;
   #leftBytes: number = LIMITS.bodyBytes;
 
-  /** @param baseDir where relative paths begin */
-  constructor(baseDir: string) {
+  /** @param baseDir where relative paths begin; null: every file is refused */
+  constructor(baseDir: string | null) {
     this.#baseDir = baseDir;
   }
 
@@ -19,6 +19,9 @@ export class CommandFiles {
   resolve(file: ByteText): string {
     const name = readable(file);
     if (name === '') throw invalid('expected the path of a file, found nothing');
+    if (this.#baseDir === null) {
+      throw invalid(`expected no files, found ${show(name)}: they are not here; put what is in it into the command`);
+    }
     return path.resolve(this.#baseDir, name);
   }
 

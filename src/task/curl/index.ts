@@ -36,10 +36,10 @@ export const MAX_COMMAND_BYTES = 1024 * 1024;
  * Reads a curl command as bash (or cmd.exe) and curl would: see README.md of this folder. A prompt `$ ` before it is
  * left out. The files it sends are read now.
  *
- * @param options.baseDir where relative paths begin
+ * @param options.baseDir where relative paths begin; null: the command comes from elsewhere, and one that names a file is refused
  * @throws CodedError INVALID_INPUT, with all problems at once where that is possible
  */
-export function importCurl(command: string, options: { baseDir: string }): CurlImport {
+export function importCurl(command: string, options: { baseDir: string | null }): CurlImport {
   const { used, warnings, problems: found } = readArguments(commandWords(command));
   const problems = new Problems(found);
   const settings = noSettings();
