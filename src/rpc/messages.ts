@@ -18,9 +18,9 @@ export interface TaskMessage {
   displayName?: string;
   request?: RequestMessage | Absent;
   load?: LoadMessage | Absent;
-  connections?: { max?: number; reuse?: boolean } | Absent;
+  connections?: { max?: number | undefined; reuse?: boolean | undefined } | Absent;
   timeouts?: { connect?: Time | Absent; response?: Time | Absent; total?: Time | Absent } | Absent;
-  redirects?: { follow?: boolean; max?: number } | Absent;
+  redirects?: { follow?: boolean | undefined; max?: number | undefined } | Absent;
   tls?: TlsMessage | Absent;
   checks?: readonly CheckMessage[];
   slos?: readonly string[];
