@@ -63,7 +63,7 @@ export class Node {
   #term: MasterTerm | null = null;
   #mastership: Mastership | null = null;
   #view: CoordinatorView | null = null;
-  #failure: unknown;
+  #failure: Error | undefined;
   #running = false;
 
   /** @throws CodedError INVALID_INPUT when a driver is not known, or a candidate has no fence */
@@ -188,8 +188,8 @@ export class Node {
 
   #fail(error: unknown): void {
     this.#options.log.error({ why: errorMessage(error) }, 'the node failed');
-    this.#failure ??= error;
-    this.#stop.abort(error);
+    this.#failure ??= error instanceof Error ? error : new CodedError('INTERNAL', errorMessage(error));
+    this.#stop.abort(this.#failure);
   }
 
   #looked(view: CoordinatorView | null): void {

@@ -1,4 +1,4 @@
-import type { NodeInfo, NodeRecord } from '../../src/cluster/ports.ts';
+import type { Fence, NodeInfo, NodeRecord, NodeRef } from '../../src/cluster/ports.ts';
 import { timingsWith, type Timings } from '../../src/cluster/timings.ts';
 
 /** About ten times as fast as the defaults, and with room for a busy machine. */
@@ -52,3 +52,20 @@ export const INFO: NodeInfo = {
   capacity: null,
   running: 0,
 };
+
+/** What the store does, for clusters that live no longer than a test. */
+export class MemoryFence implements Fence {
+  #term = 0;
+  #holder: NodeRef | null = null;
+
+  read(): ReturnType<Fence['read']> {
+    return Promise.resolve({ term: this.#term, holder: this.#holder });
+  }
+
+  raise(term: number, holder: NodeRef): Promise<boolean> {
+    if (term <= this.#term) return Promise.resolve(false);
+    this.#term = term;
+    this.#holder = holder;
+    return Promise.resolve(true);
+  }
+}
