@@ -144,6 +144,8 @@ export class MasterTerm {
   }
 
   #tellMember(event: MemberEvent, why: string): void {
+    // That its streams end with the term says nothing of the workers.
+    if (this.#options.mastership.signal.aborted) return;
     const { node, standing } = event.member;
     this.#options.log.info(
       { worker: node.nodeId, incarnation: node.incarnation, standing, why },

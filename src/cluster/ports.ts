@@ -66,6 +66,7 @@ export interface Coordinator extends AsyncDisposable {
   /**
    * Writes the node's record under a lease that is renewed until it is released or lost. A process comes with incarnation
    * 0 and seq 0 the first time; when it has lost its lease and comes again, with those that it was given: it keeps them.
+   * A record that a newer process of the node has overwritten is lost for the older one at its next renewal.
    *
    * @throws CodedError FAILED_PRECONDITION when a record of a higher incarnation stands: this process was replaced
    */

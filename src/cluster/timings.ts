@@ -101,6 +101,10 @@ export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_M
   if (timings.leaseTtlMs < minLeaseTtlMs) {
     problems.push(`timings.leaseTtlMs: expected at least ${minLeaseTtlMs}, found ${timings.leaseTtlMs}`);
   }
+  // etcd rounds up: a lease would then last longer than those believe who wait for its end.
+  if (minLeaseTtlMs >= 1000 && timings.leaseTtlMs % 1000 !== 0) {
+    problems.push(`timings.leaseTtlMs: expected whole seconds, found ${timings.leaseTtlMs}`);
+  }
   const broken = RULES.filter(([left, right]) => sum(timings, left) > sum(timings, right));
   return problems.concat(
     broken.map(([left, right, why]) => {

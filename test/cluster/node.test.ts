@@ -376,6 +376,8 @@ describe('a master whose term is over', () => {
     expect(told).toMatchObject([{ type: 'goAway', nextTerm: 7 }]);
     expect(context.mayAct()).toBe(false);
     expect(context.send(worker.node.record, 'late')).toBe(false);
+    const { members } = old.masters[0]!;
+    expect(members.at(-1)).toMatch(/live$/);
     await connected(worker, 8);
     expect(old.node.mastership()?.term).toBe(8);
     expect(worker.worker.heard).toEqual([]);

@@ -21,6 +21,13 @@ describe('timings', () => {
     ]);
   });
 
+  test('a lease of etcd lasts whole seconds', () => {
+    expect(timingProblems({ ...DEFAULT_TIMINGS, leaseTtlMs: 2500 })).toEqual([
+      'timings.leaseTtlMs: expected whole seconds, found 2500',
+    ]);
+    expect(timingProblems({ ...DEFAULT_TIMINGS, leaseTtlMs: 2500 }, 100)).toEqual([]);
+  });
+
   test('a coordinator that grants shorter leases allows shorter ones', () => {
     expect(timingsWith({ leaseTtlMs: 1000 }, 100).leaseTtlMs).toBe(1000);
     expect(() => timingsWith({ leaseTtlMs: 1000 })).toThrow('expected at least 2000, found 1000');
