@@ -1,0 +1,211 @@
+import { nowMs } from '../lib/clock.ts';
+import { CodedError } from '../lib/errors.ts';
+import { Listeners } from '../lib/listeners.ts';
+import { pause } from '../lib/wait.ts';
+import { instant, RenewedLease } from './lease.ts';
+import type {
+  CampaignOptions,
+  Coordinator,
+  CoordinatorView,
+  MasterLock,
+  NodeRecord,
+  Registration,
+  Subscription,
+} from './ports.ts';
+
+const MARGIN_MS = 50;
+/** How often a campaigner looks whether the lock is free. */
+const LOOK_MS = 20;
+
+interface HubLease {
+  expiresAtMs: number;
+  timer: NodeJS.Timeout;
+  over: () => void;
+}
+
+/** Coordination within one process, for a cluster of one: what etcd is to a cluster of many. Forgets all at its end. */
+export class MemoryHub {
+  readonly #nodes = new Map<string, NodeRecord>();
+  /** Given to an id once: seq for good, and the highest incarnation. */
+  readonly #known = new Map<string, { seq: number; incarnation: number }>();
+  readonly #listeners = new Listeners<[]>(() => undefined);
+  #lock: { node: NodeRecord; established: boolean } | null = null;
+  #term = 0;
+
+  coordinator(): MemoryCoordinator {
+    return new MemoryCoordinator(this);
+  }
+
+  get term(): number {
+    return this.#term;
+  }
+
+  get isFree(): boolean {
+    return this.#lock === null;
+  }
+
+  view(): CoordinatorView {
+    const lock = this.#lock;
+    return {
+      master: lock?.established === true ? { node: lock.node, term: this.#term } : null,
+      nodes: [...this.#nodes.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
+      nomination: null,
+    };
+  }
+
+  onChange(listener: () => void): Subscription {
+    return this.#listeners.add(listener);
+  }
+
+  /** @returns the lease, which takes the record away when it ends */
+  putNode(node: NodeRecord, ttlMs: number): { node: NodeRecord; lease: HubLease } {
+    const known = this.#known.get(node.nodeId);
+    if (node.incarnation !== 0 && (known?.incarnation ?? 0) > node.incarnation) {
+      throw new CodedError('FAILED_PRECONDITION', `node ${node.nodeId}: a later start of it is registered`);
+    }
+    const seq = known?.seq ?? this.#known.size + 1;
+    const incarnation = node.incarnation || Math.max(Date.now(), (known?.incarnation ?? 0) + 1);
+    const record = { ...node, seq, incarnation };
+    this.#known.set(node.nodeId, { seq, incarnation });
+    this.#nodes.set(node.nodeId, record);
+    const lease = this.#grant(ttlMs, () => {
+      if (this.#nodes.get(node.nodeId) === record) this.#nodes.delete(node.nodeId);
+    });
+    this.#listeners.tell();
+    return { node: record, lease };
+  }
+
+  /** To be called when the lock is free. @returns the lease, and what establishes a term on this very lock */
+  takeLock(node: NodeRecord, ttlMs: number): { lease: HubLease; establish: (seen: number, term: number) => boolean } {
+    const lock = { node, established: false };
+    this.#lock = lock;
+    const lease = this.#grant(ttlMs, () => {
+      if (this.#lock === lock) this.#lock = null;
+    });
+    const establish = (seen: number, term: number): boolean => {
+      if (this.#lock !== lock || lock.established || this.#term !== seen || term <= seen) return false;
+      this.#term = term;
+      lock.established = true;
+      this.#listeners.tell();
+      return true;
+    };
+    return { lease, establish };
+  }
+
+  /** @returns whether the lease was still there */
+  renew(lease: HubLease, ttlMs: number): boolean {
+    if (lease.expiresAtMs < nowMs()) return false;
+    lease.expiresAtMs = nowMs() + ttlMs;
+    return true;
+  }
+
+  end(lease: HubLease): void {
+    if (lease.expiresAtMs === -Infinity) return;
+    clearTimeout(lease.timer);
+    lease.expiresAtMs = -Infinity;
+    lease.over();
+    this.#listeners.tell();
+  }
+
+  #grant(ttlMs: number, over: () => void): HubLease {
+    const look = (): void => {
+      const leftMs = lease.expiresAtMs - nowMs();
+      if (leftMs <= 0) this.end(lease);
+      else lease.timer = setTimeout(look, leftMs).unref();
+    };
+    const lease: HubLease = { expiresAtMs: nowMs() + ttlMs, timer: setTimeout(look, ttlMs).unref(), over };
+    return lease;
+  }
+}
+
+/** One node's access to a hub. */
+export class MemoryCoordinator implements Coordinator {
+  /** true: as if the network to the coordinator were broken; its leases run out. For tests of what then happens. */
+  isCut = false;
+  readonly #hub: MemoryHub;
+
+  constructor(hub: MemoryHub) {
+    this.#hub = hub;
+  }
+
+  async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
+    await this.#reach();
+    const sent = instant();
+    const { node: record, lease } = this.#hub.putNode(node, leaseTtlMs);
+    const renewed = this.#renewed(lease, leaseTtlMs, sent);
+    return Object.assign(renewed, { node: record });
+  }
+
+  async campaign(node: NodeRecord, { leaseTtlMs, deadlineMs, signal }: CampaignOptions): Promise<MasterLock | null> {
+    const endMs = nowMs() + deadlineMs;
+    for (;;) {
+      await this.#reach();
+      if (signal.aborted) return null;
+      if (this.#hub.isFree) break;
+      if (nowMs() >= endMs) return null;
+      await pause(LOOK_MS, signal);
+    }
+    const sent = instant();
+    const { lease, establish } = this.#hub.takeLock(node, leaseTtlMs);
+    const seenTerm = this.#hub.term;
+    return Object.assign(this.#renewed(lease, leaseTtlMs, sent), {
+      seenTerm,
+      establish: async (term: number) => {
+        await this.#reach();
+        return establish(seenTerm, term);
+      },
+    });
+  }
+
+  async readTerm(): Promise<number> {
+    await this.#reach();
+    return this.#hub.term;
+  }
+
+  async read(): Promise<CoordinatorView> {
+    await this.#reach();
+    return this.#hub.view();
+  }
+
+  watch(listener: (view: CoordinatorView | null) => void): Subscription {
+    let isClosed = false;
+    const tell = (): void => {
+      if (!isClosed) listener(this.isCut ? null : this.#hub.view());
+    };
+    // Not within the call that changed something: as it is with a coordinator that is elsewhere.
+    const subscription = this.#hub.onChange(() => setImmediate(tell));
+    setImmediate(tell);
+    const close = (): void => {
+      isClosed = true;
+      subscription.close();
+    };
+    return { close, [Symbol.dispose]: close };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Its leases end with those who hold them.
+  }
+
+  #renewed(lease: HubLease, ttlMs: number, sent: ReturnType<typeof instant>): RenewedLease {
+    return new RenewedLease({
+      ttlMs,
+      marginMs: MARGIN_MS,
+      sent,
+      renew: async () => {
+        await this.#reach();
+        return this.#hub.renew(lease, ttlMs) ? null : 'the lease has run out';
+      },
+      revoke: async () => {
+        await this.#reach();
+        this.#hub.end(lease);
+      },
+    });
+  }
+
+  #reach(): Promise<void> {
+    if (!this.isCut) return Promise.resolve();
+    return Promise.reject(
+      new CodedError('UNAVAILABLE', 'the coordinator does not answer: the node is cut off from it'),
+    );
+  }
+}
