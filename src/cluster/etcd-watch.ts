@@ -1,0 +1,105 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Namespace, Watcher } from 'etcd3';
+import { errorMessage } from '../lib/errors.ts';
+import { Listeners } from '../lib/listeners.ts';
+import type { Log } from '../lib/log.ts';
+import { pause } from '../lib/wait.ts';
+import type { CoordinatorView, Subscription } from './ports.ts';
+
+/** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
+const LIST_EVERY_MS = 2_000;
+/** Events that come together are one change. */
+const SETTLE_MS = 10;
+
+/** Follows the keys of a cluster: a watch as a hint, a list as the truth. Works while somebody listens. */
+export class EtcdWatch {
+  readonly #keys: Namespace;
+  readonly #list: () => Promise<CoordinatorView>;
+  readonly #log: Log;
+  readonly #listeners: Listeners<[CoordinatorView | null]>;
+  #count = 0;
+  /** undefined: nothing was told yet. */
+  #last: CoordinatorView | null | undefined;
+  #stop = new AbortController();
+  #hint = new AbortController();
+
+  constructor(keys: Namespace, list: () => Promise<CoordinatorView>, log: Log) {
+    this.#keys = keys;
+    this.#list = list;
+    this.#log = log;
+    this.#listeners = new Listeners((error) => log.error({ why: errorMessage(error) }, 'a watcher of etcd failed'));
+  }
+
+  add(listener: (view: CoordinatorView | null) => void): Subscription {
+    const added = this.#listeners.add(listener);
+    let isClosed = false;
+    const known = this.#last;
+    if (this.#count++ === 0) this.#start();
+    // Whoever comes later is told what the others know.
+    else if (known !== undefined) setImmediate(() => isClosed || listener(known));
+    const close = (): void => {
+      if (isClosed) return;
+      isClosed = true;
+      added.close();
+      if (--this.#count === 0) this.stop();
+    };
+    return { close, [Symbol.dispose]: close };
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#last = undefined;
+  }
+
+  #start(): void {
+    const stop = (this.#stop = new AbortController());
+    void this.#follow(stop.signal);
+    void this.#watch(stop.signal);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const hint = (this.#hint = new AbortController());
+      const view = await this.#list().catch((error: unknown) => {
+        this.#log.debug({ why: errorMessage(error) }, 'etcd could not be listed');
+        return null;
+      });
+      if (isOver(signal)) return;
+      if (this.#last === undefined || !isDeepStrictEqual(view, this.#last)) {
+        this.#last = view;
+        this.#listeners.tell(view);
+      }
+      await pause(LIST_EVERY_MS, AbortSignal.any([signal, hint.signal]));
+      await pause(SETTLE_MS, signal);
+    }
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      let watcher: Watcher | null = null;
+      try {
+        watcher = this.#keys.watch().prefix('').watcher();
+        await this.#ended(watcher, signal);
+      } catch (error) {
+        this.#log.debug({ why: errorMessage(error) }, 'the watch of etcd ended');
+      } finally {
+        await watcher?.cancel().catch(() => undefined);
+      }
+      await pause(LIST_EVERY_MS / 4, signal);
+    }
+  }
+
+  /** Resolves when the signal aborts; rejects when the watch cannot go on. */
+  #ended(watcher: Watcher, signal: AbortSignal): Promise<void> {
+    const hint = (): void => this.#hint.abort();
+    return new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      watcher.on('data', hint).on('connected', hint).on('disconnected', hint).on('error', reject);
+    });
+  }
+}
+
+/** A function, because the compiler believes that a signal that was not aborted before an await is not after it. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -1,0 +1,237 @@
+import type { Etcd3, Lease as EtcdLease, Namespace } from 'etcd3';
+import { CodedError } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { ask, CALL_DEADLINE_MS, createClient, type EtcdOptions } from './etcd-client.ts';
+import { ElectionService, type LeaderKey } from './etcd-election.ts';
+import { KEYS, prefixOf, readJson, viewOf, type Entry, type Given, type TermRecord } from './etcd-records.ts';
+import { EtcdWatch } from './etcd-watch.ts';
+import { instant, RenewedLease, type Instant } from './lease.ts';
+import type {
+  CampaignOptions,
+  Coordinator,
+  CoordinatorView,
+  MasterLock,
+  NodeRecord,
+  Registration,
+  Subscription,
+} from './ports.ts';
+
+/** Taken off each validity, on top of 1 % for the clocks. */
+const MARGIN_MS = 200;
+/** Registrations at the same time meet in a transaction; each round one of them wins. */
+const MAX_ROUNDS = 50;
+
+/** A lease as it was granted, and how to keep it. */
+interface Granted {
+  lease: EtcdLease;
+  id: string;
+  ttlMs: number;
+  sent: Instant;
+}
+
+/** The cluster's coordination in etcd: the keys of cluster `{cluster}` below `/gostress/{cluster}/`. */
+export class EtcdCoordinator implements Coordinator {
+  readonly #options: EtcdOptions;
+  readonly #client: Etcd3;
+  readonly #keys: Namespace;
+  readonly #prefix: string;
+  readonly #election: ElectionService;
+  readonly #watch: EtcdWatch;
+
+  private constructor(options: EtcdOptions, log: Log) {
+    this.#options = options;
+    this.#prefix = prefixOf(options.cluster);
+    this.#client = createClient(options);
+    this.#keys = this.#client.namespace(this.#prefix);
+    this.#election = new ElectionService(options);
+    this.#watch = new EtcdWatch(this.#keys, () => this.read(), log);
+  }
+
+  /** Does not wait for etcd: the first call does. @throws when a PEM file cannot be read */
+  static connect(options: EtcdOptions & { log: Log }): EtcdCoordinator {
+    return new EtcdCoordinator(options, options.log);
+  }
+
+  async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
+    const granted = await this.#grant(leaseTtlMs);
+    try {
+      const record = await this.#putNode(node, granted);
+      const isMine = async (deadline: number): Promise<string | null> => {
+        const found = nodeOf(await this.#get(KEYS.nodes + record.nodeId, deadline));
+        if (found === null) return 'the record is gone';
+        return found.incarnation === record.incarnation ? null : 'a later start of this node is registered';
+      };
+      return Object.assign(this.#renewed(granted, isMine), { node: record });
+    } catch (error) {
+      void this.#revoke(granted).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async campaign(node: NodeRecord, { leaseTtlMs, deadlineMs, signal }: CampaignOptions): Promise<MasterLock | null> {
+    const granted = await this.#grant(leaseTtlMs);
+    // Until the lock is won it is nothing but the lease.
+    let leader: LeaderKey | null = null;
+    const isMine = async (deadline: number): Promise<string | null> => {
+      if (leader === null) return null;
+      const found = await this.#get(leader.key.slice(this.#prefix.length), deadline);
+      return found?.createRevision === leader.rev ? null : "the lock's key is gone";
+    };
+    const lease = this.#renewed(granted, isMine);
+    try {
+      leader = await this.#election.campaign(
+        {
+          name: this.#prefix + KEYS.election,
+          lease: granted.id,
+          value: JSON.stringify(node),
+          token: await this.#token(),
+        },
+        { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) },
+      );
+      if (leader !== null) return Object.assign(lease, await this.#lockWith(leader, node));
+    } catch (error) {
+      await lease.release();
+      throw error;
+    }
+    await lease.release();
+    return null;
+  }
+
+  async readTerm(): Promise<number> {
+    return termOf(await this.#get(KEYS.term));
+  }
+
+  async read(): Promise<CoordinatorView> {
+    const { kvs } = await ask('list the cluster', this.#keys.getAll().exec());
+    return viewOf(kvs.map((kv) => this.#entry(kv)));
+  }
+
+  watch(listener: (view: CoordinatorView | null) => void): Subscription {
+    return this.#watch.add(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watch.stop();
+    this.#election[Symbol.dispose]();
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  /** The rest of a lock: what the won key allows. */
+  async #lockWith(leader: LeaderKey, node: NodeRecord): Promise<Pick<MasterLock, 'seenTerm' | 'establish'>> {
+    const found = await this.#get(KEYS.term);
+    const seen = termOf(found);
+    const establish = async (term: number): Promise<boolean> => {
+      const { nodeId, incarnation } = node;
+      const record: TermRecord = { term, nodeId, incarnation, revision: leader.rev };
+      const transaction = this.#keys
+        .if(leader.key.slice(this.#prefix.length), 'Create', '==', leader.rev)
+        .and(KEYS.term, 'Mod', '==', found?.modRevision ?? 0)
+        .then(this.#keys.put(KEYS.term).value(JSON.stringify(record)), this.#keys.delete().key(KEYS.nomination))
+        .commit();
+      return term > seen && (await ask('establish the term', transaction)).succeeded;
+    };
+    return { seenTerm: seen, establish };
+  }
+
+  /** Writes the record under the lease, with numbers that no other start of any node has. */
+  async #putNode(node: NodeRecord, { id }: Granted): Promise<NodeRecord> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const [count, given, present] = await Promise.all(
+        [KEYS.seq, KEYS.given + node.nodeId, KEYS.nodes + node.nodeId].map((key) => this.#get(key)),
+      );
+      const known = readJson(given?.value) as Given | null;
+      const newest = Math.max(known?.incarnation ?? 0, nodeOf(present)?.incarnation ?? 0);
+      if (node.incarnation !== 0 && newest > node.incarnation) {
+        throw new CodedError('FAILED_PRECONDITION', `node ${node.nodeId}: a later start of it is registered`);
+      }
+      const seq = known?.seq ?? Number(count?.value ?? 0) + 1;
+      const incarnation = node.incarnation !== 0 ? node.incarnation : Math.max(Date.now(), newest + 1);
+      const record = { ...node, seq, incarnation };
+      const put = (key: string, value: string) => this.#keys.put(key).value(value);
+      const transaction = this.#keys
+        .if(KEYS.seq, 'Mod', '==', count?.modRevision ?? 0)
+        .and(KEYS.given + node.nodeId, 'Mod', '==', given?.modRevision ?? 0)
+        .then(
+          ...(known === null ? [put(KEYS.seq, String(seq))] : []),
+          put(KEYS.given + node.nodeId, JSON.stringify({ seq, incarnation } satisfies Given)),
+          put(KEYS.nodes + node.nodeId, JSON.stringify(record)).lease(id),
+        )
+        .commit();
+      if ((await ask('register the node', transaction)).succeeded) return record;
+    }
+    throw new CodedError('UNAVAILABLE', `etcd: the node could not be registered in ${MAX_ROUNDS} attempts`);
+  }
+
+  async #get(key: string, deadlineMs = CALL_DEADLINE_MS): Promise<(Entry & { modRevision: string }) | null> {
+    const { kvs } = await ask(
+      `read ${key}`,
+      this.#keys
+        .get(key)
+        .options({ deadline: Date.now() + deadlineMs })
+        .exec(),
+      deadlineMs,
+    );
+    return kvs[0] === undefined ? null : { ...this.#entry(kvs[0], key), modRevision: kvs[0].mod_revision };
+  }
+
+  #entry(kv: { key: Buffer; value: Buffer; create_revision: string }, key?: string): Entry {
+    const path = key ?? kv.key.toString().replace(this.#prefix, '');
+    return { key: path, value: kv.value.toString(), createRevision: kv.create_revision };
+  }
+
+  async #grant(ttlMs: number): Promise<Granted> {
+    const sent = instant();
+    const lease = this.#client.lease(Math.ceil(ttlMs / 1000), {
+      autoKeepAlive: false,
+      deadline: Date.now() + CALL_DEADLINE_MS,
+    });
+    lease.on('lost', () => undefined);
+    const id = await ask('grant a lease', lease.grant());
+    return { lease, id, ttlMs: Math.ceil(ttlMs / 1000) * 1000, sent };
+  }
+
+  #renewed(granted: Granted, isMine: (deadlineMs: number) => Promise<string | null>): RenewedLease {
+    return new RenewedLease({
+      ttlMs: granted.ttlMs,
+      marginMs: MARGIN_MS,
+      sent: granted.sent,
+      renew: async (deadlineMs) => {
+        const [alive, lost] = await Promise.all([this.#keepAlive(granted, deadlineMs), isMine(deadlineMs)]);
+        return alive ? lost : 'etcd says that the lease is gone';
+      },
+      revoke: () => this.#revoke(granted),
+    });
+  }
+
+  /** @returns whether the lease is still there @throws CodedError UNAVAILABLE */
+  async #keepAlive({ lease }: Granted, deadlineMs: number): Promise<boolean> {
+    try {
+      await ask('renew a lease', lease.keepaliveOnce({ deadline: Date.now() + deadlineMs }), deadlineMs);
+      return true;
+    } catch (error) {
+      if (lease.revoked()) return false;
+      throw error;
+    }
+  }
+
+  async #revoke({ lease }: Granted): Promise<void> {
+    await ask('revoke a lease', lease.revoke({ deadline: Date.now() + CALL_DEADLINE_MS }));
+  }
+
+  /** Of the user, for calls that do not go through etcd3. */
+  async #token(): Promise<string | null> {
+    const { user, password } = this.#options;
+    if (user === null) return null;
+    const { token } = await ask('log in', this.#client.auth.authenticate({ name: user, password: password ?? '' }));
+    return token;
+  }
+}
+
+function termOf(entry: Entry | null): number {
+  return (readJson(entry?.value) as TermRecord | null)?.term ?? 0;
+}
+
+function nodeOf(entry: Entry | null | undefined): NodeRecord | null {
+  return readJson(entry?.value) as NodeRecord | null;
+}

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync } from 'node:fs';
+import { freePort } from './ports.ts';
+
+const SERVER = '/usr/bin/etcd';
+
+/** Why no etcd can be started here; null: it can. For `describe.skipIf`. */
+export const ETCD_MISSING = existsSync(SERVER) ? null : `${SERVER} (Debian's etcd-server)`;
+
+/** Generous: starting takes a second on an idle machine. */
+export const ETCD_START_MS = 60_000;
+
+/** A private etcd of one member: its own folder and ports. */
+export async function startEtcd(): Promise<Etcd> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'gostress-etcd-'));
+  const etcd = new Etcd(folder, await freePort(), await freePort());
+  try {
+    await etcd.start();
+    return etcd;
+  } catch (error) {
+    await etcd[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+export class Etcd implements AsyncDisposable {
+  /** `host:port` for clients. */
+  readonly host: string;
+  readonly #folder: string;
+  readonly #peerPort: number;
+  #child: ChildProcess | null = null;
+  #output = '';
+
+  constructor(folder: string, port: number, peerPort: number) {
+    this.#folder = folder;
+    this.#peerPort = peerPort;
+    this.host = `127.0.0.1:${port}`;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Starts it, again after `kill`, on the same ports and data. */
+  async start(): Promise<void> {
+    const client = `http://${this.host}`;
+    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const child = spawn(
+      SERVER,
+      [
+        ...['--name', 'test', '--data-dir', path.join(this.#folder, 'data')],
+        ...['--listen-client-urls', client, '--advertise-client-urls', client],
+        ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    this.#child = child;
+    child.stderr
+      .setEncoding('utf8')
+      .on('data', (text: string) => (this.#output = (this.#output + text).slice(-20_000)));
+    const end = performance.now() + ETCD_START_MS;
+    while (!(await this.#isHealthy())) {
+      if (child.exitCode !== null) throw new Error(`etcd ended with ${child.exitCode}:\n${this.#output}`);
+      if (performance.now() > end) throw new Error(`etcd did not start in ${ETCD_START_MS} ms:\n${this.#output}`);
+      await sleep(50);
+    }
+  }
+
+  /** SIGSTOP: it neither answers nor closes anything. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** It answers, and it has a leader: a read needs one. */
+  async #isHealthy(): Promise<boolean> {
+    try {
+      const response = await fetch(`http://${this.host}/health`, { signal: AbortSignal.timeout(1_000) });
+      return ((await response.json()) as { health: string }).health === 'true';
+    } catch {
+      return false;
+    }
+  }
+}
