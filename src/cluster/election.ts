@@ -1,0 +1,181 @@
+import { nowMs } from '../lib/clock.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { pause } from '../lib/wait.ts';
+import type { Coordinator, CoordinatorView, Fence, MasterLock, NodeRecord } from './ports.ts';
+import type { Timings } from './timings.ts';
+
+/** A nominee has this long to win before the others try by rank. */
+const NOMINEE_MS = 1_500;
+
+export interface ElectionOptions {
+  coordinator: Coordinator;
+  fence: Fence;
+  /** This candidate, as it is registered. */
+  node: NodeRecord;
+  /** The highest term that a worker of this cluster has told of, 0: none. */
+  maxWorkerTerm: number;
+  timings: Timings;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** Leadership is a value with an expiry. */
+export interface Mastership {
+  readonly term: number;
+  /** Aborts, with the reason, when the mastership is over. */
+  readonly signal: AbortSignal;
+  /** Until this instant nobody else can have a later term, if nobody took the lock away; `nowMs` clock. */
+  validUntilMs(): number;
+  mayAct(): boolean;
+  /** Stop acting now; `release` gives the lock back. */
+  stepDown(why: string): void;
+  /** Never rejects. */
+  release(): Promise<void>;
+}
+
+/**
+ * Waits for its turn and takes part in the election once: "Master lock with terms". The order is the protocol's: the fence
+ * must be readable; the lock is won; one transaction makes the new term true; the fence is raised; only then it acts.
+ *
+ * @returns null: it did not become master this time
+ * @throws CodedError UNAVAILABLE when the coordinator or the store does not answer
+ */
+export async function acquireMastership(options: ElectionOptions): Promise<Mastership | null> {
+  const { coordinator, fence, node, timings, signal } = options;
+  if (node.priority <= 0 || !(await isItsTurn(options))) return null;
+  // One that cannot read the fence would win and lead nothing.
+  await fence.read();
+  const { leaseTtlMs, campaignMs } = timings;
+  const lock = await coordinator.campaign(node, { leaseTtlMs, deadlineMs: campaignMs, signal });
+  if (lock === null) return null;
+  try {
+    const term = await establish(lock, options);
+    if (term !== null) return new HeldMastership(term, lock, timings);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+  await lock.release();
+  return null;
+}
+
+/**
+ * How long a candidate waits, after the lock became free, before it takes part: a nominee not at all, the others one
+ * after another by rank (priority, then seq), later when there is a nominee. Infinity: it is no candidate.
+ */
+export function turnMs(node: NodeRecord, view: CoordinatorView, rankStepMs: number): number {
+  if (view.nomination?.nodeId === node.nodeId) return 0;
+  const rank = view.nodes.filter((other) => other.nodeId !== node.nodeId && isBefore(other, node)).length;
+  return rank * rankStepMs + (view.nomination === null ? 0 : NOMINEE_MS);
+}
+
+function isBefore(a: NodeRecord, b: NodeRecord): boolean {
+  if (!a.roles.includes('candidate') || a.priority <= 0) return false;
+  return a.priority !== b.priority ? a.priority > b.priority : a.seq < b.seq;
+}
+
+/** Waits until there is no master and its turn has come; false: there is one again, or the signal has aborted. */
+async function isItsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<boolean> {
+  const view = await withoutMaster(coordinator, signal);
+  if (view === null) return false;
+  const waitMs = turnMs(node, view, timings.rankStepMs);
+  if (waitMs === 0) return true;
+  await pause(waitMs, signal);
+  return !signal.aborted && (await coordinator.read()).master === null;
+}
+
+/** Resolves with the first view that has no master; null: the signal has aborted. */
+async function withoutMaster(coordinator: Coordinator, signal: AbortSignal): Promise<CoordinatorView | null> {
+  if (signal.aborted) return null;
+  const found = Promise.withResolvers<CoordinatorView | null>();
+  const stop = (): void => found.resolve(null);
+  signal.addEventListener('abort', stop);
+  const watch = coordinator.watch((view) => {
+    if (view?.master === null) found.resolve(view);
+  });
+  try {
+    return await found.promise;
+  } finally {
+    watch.close();
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** @returns the term; null: somebody was faster */
+async function establish(lock: MasterLock, options: ElectionOptions): Promise<number | null> {
+  const { fence, node, maxWorkerTerm, timings, signal, log } = options;
+  const { term: fenceTerm } = await fence.read();
+  const term = Math.max(lock.seenTerm, fenceTerm, maxWorkerTerm) + 1;
+  if (!(await lock.establish(term))) {
+    log.warn({ term }, 'the lock was lost before its term stood');
+    return null;
+  }
+  if (await isFence(fence, term, node)) return lock.signal.aborted ? null : term;
+  log.error({ term }, `the fence of the store could not be raised; trying again in ${timings.fenceRetryMs} ms`);
+  await lock.release();
+  await pause(timings.fenceRetryMs, signal);
+  return null;
+}
+
+/** Raises the fence; when the answer was lost, reads whether it stands. */
+async function isFence(fence: Fence, term: number, { nodeId, incarnation }: NodeRecord): Promise<boolean> {
+  try {
+    return await fence.raise(term, { nodeId, incarnation });
+  } catch {
+    const found = await fence.read().catch(() => null);
+    return found?.term === term && found.holder?.nodeId === nodeId && found.holder.incarnation === incarnation;
+  }
+}
+
+class HeldMastership implements Mastership {
+  readonly term: number;
+  readonly #lock: MasterLock;
+  readonly #over = new AbortController();
+  readonly #stallMs: number;
+  readonly #tick: NodeJS.Timeout;
+  #tickedAtMs = nowMs();
+
+  constructor(term: number, lock: MasterLock, { leaseTtlMs }: Timings) {
+    this.term = term;
+    this.#lock = lock;
+    this.#stallMs = leaseTtlMs / 2;
+    this.#tick = setInterval(() => this.#look(), leaseTtlMs / 10);
+    const lost = () => this.stepDown(`the master's lock is lost: ${errorMessage(lock.signal.reason)}`);
+    if (lock.signal.aborted) lost();
+    else lock.signal.addEventListener('abort', lost, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  validUntilMs(): number {
+    return this.#over.signal.aborted ? 0 : this.#lock.validUntilMs();
+  }
+
+  mayAct(): boolean {
+    if (this.#over.signal.aborted) return false;
+    // A loop that stood still may see its next tick only after what waited with it.
+    this.#look();
+    return nowMs() < this.validUntilMs();
+  }
+
+  stepDown(why: string): void {
+    if (this.#over.signal.aborted) return;
+    clearInterval(this.#tick);
+    this.#over.abort(new Error(why));
+  }
+
+  release(): Promise<void> {
+    this.stepDown('the lock was given back');
+    return this.#lock.release();
+  }
+
+  #look(): void {
+    const now = nowMs();
+    const stoodMs = now - this.#tickedAtMs;
+    this.#tickedAtMs = now;
+    if (stoodMs > this.#stallMs) this.stepDown(`the main loop stood still for ${Math.round(stoodMs)} ms`);
+  }
+}
