@@ -51,19 +51,30 @@ function readLoad(row: LoadRow, model: LoadModel): Pick<Wanted, 'target' | 'ramp
   if (!(rampMs >= 0 && rampMs < Infinity)) {
     throw new CodedError('INVALID_INPUT', `wanted_ramp_ms: expected milliseconds from 0 on, found ${rampMs}`);
   }
-  if (target !== null && target !== 0) checkStages('wanted_target', [{ target, duration: '1s' }], model);
-  const stages = text === null ? null : checkStages('wanted_stages', parseStages(text), model);
+  if (target !== null && target !== 0)
+    checkStages([{ target, duration: '1s' }], model, 'load.stages[0].target', 'wanted_target');
+  const stages = text === null ? null : checkStages(parseStages(text), model, 'load.stages', 'wanted_stages');
   return { target, rampMs, stages };
 }
 
 function parseStages(text: string): unknown[] {
-  const stages = parseJson(text);
+  let stages: unknown;
+  try {
+    stages = parseJson(text);
+  } catch {
+    stages = null;
+  }
   if (Array.isArray(stages) && stages.length > 0) return stages;
-  throw new CodedError('INVALID_INPUT', 'wanted_stages: expected a list of stages, found none');
+  throw new CodedError('INVALID_INPUT', 'wanted_stages: expected a list of stages in JSON, found none');
 }
 
-/** By the rules of a task's stages. */
-function checkStages(column: string, stages: readonly unknown[], model: LoadModel): StageSpec[] {
+/**
+ * By the rules of a task's stages.
+ *
+ * @param place where the problems are found in a task
+ * @param column what it is called here
+ */
+function checkStages(stages: readonly unknown[], model: LoadModel, place: string, column: string): StageSpec[] {
   const last = stages.at(-1);
   const isEndless = typeof last === 'object' && last !== null && !('duration' in last);
   try {
@@ -71,7 +82,7 @@ function checkStages(column: string, stages: readonly unknown[], model: LoadMode
     return parseTask({ request: { url: 'http://localhost/' }, load }).load.stages;
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
-    const problems = error.problems.map((problem) => `${column}: ${problem.replace(/^load\.stages/, '')}`);
+    const problems = error.problems.map((problem) => problem.replace(place, column));
     throw new CodedError('INVALID_INPUT', problems, { cause: error });
   }
 }

@@ -5,7 +5,7 @@ import { SILENT } from '../../src/lib/log.ts';
 import { openMysqlStore, type MysqlStoreOptions } from '../../src/store/mysql.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DEFAULT_PLACEMENT, type RunRecord } from '../../src/stress/ports.ts';
-import { assignmentOf, preparedTask, sampleRecord, seqs, startedRun } from '../conformance/task-store.ts';
+import { assignmentOf, preparedTask, sampleRecord, seqs, startedRun } from '../support/store-records.ts';
 import { eventually } from '../support/eventually.ts';
 import { MARIADB_MISSING, MARIADB_START_MS, startMariadb, type Mariadb } from '../support/mariadb.ts';
 
