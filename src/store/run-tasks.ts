@@ -1,9 +1,11 @@
 import { CodedError } from '../lib/errors.ts';
-import { PREPARED_COLUMNS, readPrepared, type Prepared } from './prepared.ts';
-import type { Db } from './tables.ts';
+import { PREPARED_COLUMNS, readPrepared, type Prepared, type PreparedRow } from './prepared.ts';
+import type { Db, Integer } from './tables.ts';
 
 const MAX_RUNS = 256;
 const MAX_BYTES = 256 * 1024 * 1024;
+/** Read at a time. */
+const GROUP = 50;
 /** What a run holds besides its body. */
 const BASE_BYTES = 4096;
 
@@ -24,21 +26,28 @@ export class RunTasks {
       if (known === undefined) missing.push(id);
       else found.set(id, known);
     }
-    // One by one: together they might be larger than an answer may be.
-    for (const id of missing) {
-      const row = await db.selectFrom('run').select(PREPARED_COLUMNS).where('id', '=', id).executeTakeFirst();
-      if (row === undefined) continue;
-      try {
-        const prepared = await readPrepared(row);
-        found.set(id, prepared);
-        this.#keep(id, prepared);
-      } catch (error) {
-        if (!(error instanceof CodedError)) throw error;
-        found.set(id, error);
-      }
+    for (let at = 0; at < missing.length; at += GROUP) {
+      const ids = missing.slice(at, at + GROUP);
+      const rows = await db
+        .selectFrom('run')
+        .select(['id', ...PREPARED_COLUMNS])
+        .where('id', 'in', ids)
+        .execute();
+      for (const row of rows) found.set(BigInt(row.id), await this.#read(row));
     }
     for (const id of runIds) this.#touch(id);
     return found;
+  }
+
+  async #read(row: PreparedRow & { id: Integer }): Promise<Prepared | CodedError> {
+    try {
+      const prepared = await readPrepared(row);
+      this.#keep(BigInt(row.id), prepared);
+      return prepared;
+    } catch (error) {
+      if (error instanceof CodedError) return error;
+      throw error;
+    }
   }
 
   #touch(id: bigint): void {
