@@ -58,6 +58,7 @@ export class MysqlSession {
     const cut = () => link.destroy();
     signal.addEventListener('abort', cut);
     try {
+      signal.throwIfAborted();
       await link.ready();
       for (const statement of SESSION_SETTINGS) await link.query(statement);
       const { rows } = await link.query('select @@max_allowed_packet as bytes');
