@@ -98,10 +98,10 @@ function maxParts(run: RunRecord, candidate: Candidate | null, of: number, peak:
   return (candidate.capacityLeft / peak) * of + 1e-6;
 }
 
-/** The run's limits, of which assignments get parts. */
-function limitsOf({ task: { spec } }: RunRecord): { maxInFlight: number; maxQueue: number } {
+/** A share's part of the run's limits. */
+function limitsFor({ task: { spec } }: RunRecord, share: Share): { maxInFlight: number; maxQueue: number } {
   const maxInFlight = Math.min(spec.load.maxInFlight, spec.connections.max ?? Infinity);
-  return { maxInFlight, maxQueue: spec.load.maxQueue };
+  return { maxInFlight: partOf(maxInFlight, share), maxQueue: partOf(spec.load.maxQueue, share) };
 }
 
 /**
@@ -114,7 +114,7 @@ export function recordsOf(view: RunView, { shares }: Deal, all: boolean, hits: n
   const epoch = nextEpoch(view);
   const kept = shares.flatMap(({ owner, share }) => {
     if (owner === null || (!all && sameShare(owner.record.share, share))) return [];
-    return [{ ...owner.record, share, version: owner.record.version + 1, epoch }];
+    return [{ ...owner.record, share, ...limitsFor(view.run, share), version: owner.record.version + 1, epoch }];
   });
   const dropped = view.owners
     .filter((owner) => isActive(owner) && owner.record.share.weight > 0 && !shares.some((s) => s.owner === owner))
@@ -130,7 +130,6 @@ export function newRecords(view: RunView, { shares }: Pick<Deal, 'shares'>, hits
   );
   const weights = fresh.map(({ share }) => share.weight);
   const hitsEach = hits === null ? null : split(hits, weights);
-  const limits = limitsOf(view.run);
   const last = Math.max(0, ...view.owners.map(({ record }) => record.number));
   return fresh.map(({ node, share }, i) => ({
     runId: view.run.id,
@@ -141,8 +140,7 @@ export function newRecords(view: RunView, { shares }: Pick<Deal, 'shares'>, hits
     epoch,
     share,
     hits: hitsEach === null ? null : hitsEach[i]!,
-    maxInFlight: partOf(limits.maxInFlight, share),
-    maxQueue: partOf(limits.maxQueue, share),
+    ...limitsFor(view.run, share),
     state: 'ASSIGNED',
     finalSeq: null,
   }));

@@ -64,6 +64,7 @@ export class LateResults {
       await store.putAssignments(term, [{ ...record, state, finalSeq }]);
     }
     await ledger.open(key.runId);
+    if (record !== undefined) ledger.setFinal(key, finalSeq);
     ledger.ack(from, key);
   }
 }

@@ -104,10 +104,11 @@ export class Ledger {
   /** Tells a worker again what of an assignment is stored. */
   ack(to: NodeRef, key: SampleKey): void {
     const upTo = this.storedUpTo(key);
-    if (upTo === 0) return;
+    const final = this.#runs.get(key.runId)?.isFinal(key) ?? false;
+    if (upTo === 0 && !final) return;
     const { runId, assignment, incarnation } = key;
     const owed = `${to.nodeId} ${keyOf(key)}`;
-    if (this.#options.send(to, { type: 'ack', runId, assignment, incarnation, upTo })) this.#owed.delete(owed);
+    if (this.#options.send(to, { type: 'ack', runId, assignment, incarnation, upTo, final })) this.#owed.delete(owed);
     else this.#owed.set(owed, { to, key });
   }
 

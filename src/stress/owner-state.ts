@@ -51,6 +51,7 @@ export class OwnerState {
   commanded(atMs: number): void {
     this.sent = { version: this.record.version, atMs };
     this.knows = true;
+    this.missing = false;
     this.most = Math.max(this.most ?? 0, fractionOf(this.record.share));
   }
 

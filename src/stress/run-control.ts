@@ -113,6 +113,7 @@ export class RunControl {
   get isSettled(): boolean {
     const { run } = this;
     if (this.isFinal || (run.state === 'SHORT_OF_WORKERS' && run.plan === null)) return true;
+    if (run.state === 'RETUNING' || run.state === 'ASSIGNING') return false;
     const isApplied = run.applied !== null && sameWanted(run.wanted, run.applied);
     return isApplied && [...this.#owners.values()].filter(isActive).every((o) => o.confirmed >= o.record.version);
   }
@@ -300,7 +301,7 @@ export class RunControl {
     const start = { planOffsetMs: Math.max(0, elapsedMs + startAfterMs), startAfterMs, run: this.name };
     const message: StressToWorker =
       kind === 'retune'
-        ? { type: 'retune', ...key, plan, share }
+        ? { type: 'retune', ...key, plan, share, maxInFlight, maxQueue }
         : { type: 'assign', ...key, task, plan, share, hits, maxInFlight, maxQueue, ...start };
     if (this.#house.send(owner.ref, message)) owner.commanded(nowMs());
   }

@@ -48,6 +48,11 @@ export class StoredRun {
     return this.#byKey.get(keyOf(key))?.upTo ?? 0;
   }
 
+  /** How the assignment ended is stored, or it is no assignment: nothing more is expected of it. */
+  isFinal(key: SampleKey): boolean {
+    return !this.knows(key.assignment) || (this.#byKey.get(keyOf(key))?.finalSeq ?? null) !== null;
+  }
+
   setFinal(key: SampleKey, finalSeq: number): void {
     this.#numbers(key).finalSeq = finalSeq;
   }
