@@ -37,6 +37,17 @@ async function firstGap(db: Db, runId: bigint, assignment: bigint, incarnation: 
   return Number(rows[0]?.up_to ?? 0);
 }
 
+export async function readLastSecond(db: Db, runId: bigint): Promise<number | null> {
+  const row = await db
+    .selectFrom('sample')
+    .select('second')
+    .where('run_id', '=', runId)
+    .orderBy('second', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row === undefined ? null : Number(row.second);
+}
+
 /** From one second on and before another: whole seconds, at least one. */
 export async function readSamples(
   db: Db,

@@ -150,6 +150,15 @@ export async function updateRun(database: Database, term: number, run: RunRecord
   });
 }
 
+export async function reviseRun(database: Database, term: number, runId: bigint): Promise<Written> {
+  const set = { revision: sql`run.revision + 1`, version: sql`run.version + 1` };
+  const guard = sql`run.id = ${runId} and run.active is null`;
+  return database.write('write a run', async (db) => {
+    const rows = await affected(database.words.fencedUpdate('run', term, set, guard), db);
+    return rows === 1 ? 'written' : whyNothing(db, term);
+  });
+}
+
 function runRows(db: Db) {
   return db.selectFrom('run').select(RUN_COLUMNS);
 }

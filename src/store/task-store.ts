@@ -16,9 +16,9 @@ import type { PreparedTask } from '../task/spec.ts';
 import { putAssignments, readAssignments } from './assignments.ts';
 import type { Database } from './database.ts';
 import { insertEvent, readEvents } from './events.ts';
-import { readSamples, readStoredUpTo } from './ledger.ts';
+import { readLastSecond, readSamples, readStoredUpTo } from './ledger.ts';
 import { RunTasks } from './run-tasks.ts';
-import { activeRuns, listRuns, readRun, setWanted, startRun, updateRun } from './runs.ts';
+import { activeRuns, listRuns, readRun, reviseRun, setWanted, startRun, updateRun } from './runs.ts';
 import { putSamples } from './samples.ts';
 import { takeUpRequests } from './take-up.ts';
 import { createTask, deleteTask, listTasks, readTask, updateTask } from './tasks.ts';
@@ -82,6 +82,10 @@ export class SqlTaskStore implements TaskStore {
     return updateRun(this.#database, term, run, change);
   }
 
+  reviseRun(term: number, runId: bigint): Promise<Written> {
+    return reviseRun(this.#database, term, runId);
+  }
+
   assignments(runId: bigint): Promise<readonly AssignmentRecord[]> {
     return this.#database.read('read assignments', (db) => readAssignments(db, runId));
   }
@@ -96,6 +100,10 @@ export class SqlTaskStore implements TaskStore {
 
   storedUpTo(runId: bigint): ReturnType<TaskStore['storedUpTo']> {
     return this.#database.read('read what is stored of a run', (db) => readStoredUpTo(db, runId));
+  }
+
+  lastSecond(runId: bigint): Promise<number | null> {
+    return this.#database.read('read what is stored of a run', (db) => readLastSecond(db, runId));
   }
 
   samples(runId: bigint, fromSecond: number, toSecond: number): Promise<readonly SampleRecord[]> {

@@ -197,6 +197,8 @@ export interface TaskStore {
    * @throws RangeError when the new state may not follow
    */
   updateRun(term: number, run: RunRecord, change: RunChange): Promise<Written>;
+  /** Raises the revision of a run that has ended, since samples of it came late. `changed`: it is active, or not there. */
+  reviseRun(term: number, runId: bigint): Promise<Written>;
   assignments(runId: bigint): Promise<readonly AssignmentRecord[]>;
   /** Inserts or replaces by (run id, number). */
   putAssignments(term: number, assignments: readonly AssignmentRecord[]): Promise<Written>;
@@ -208,6 +210,8 @@ export interface TaskStore {
   putSamples(term: number, samples: readonly SampleRecord[]): Promise<{ written: Written; conflicts: SampleRecord[] }>;
   /** The highest seq up to which all are stored, by (assignment, incarnation). */
   storedUpTo(runId: bigint): Promise<readonly { assignment: number; incarnation: number; upTo: number }[]>;
+  /** The highest second of which there is a sample; null: there is none. */
+  lastSecond(runId: bigint): Promise<number | null>;
   /**
    * Those from `fromSecond` on and before `toSecond`, in the order of second, assignment, incarnation, seq. A large
    * range is cut after a whole second: go on from the last one's second + 1 until nothing comes.
@@ -263,10 +267,19 @@ export type StressToWorker =
       run: string;
     } & AssignmentKey)
   /** `plan` is the whole plan in run time; what it says of the past is as it was. */
-  | ({ type: 'retune'; version: number; epoch: number; plan: Plan; share: Share } & AssignmentKey)
+  | ({
+      type: 'retune';
+      version: number;
+      epoch: number;
+      plan: Plan;
+      share: Share;
+      maxInFlight: number;
+      maxQueue: number;
+    } & AssignmentKey)
   /** Drains: no new hits, those in flight get the grace period. */
   | ({ type: 'stop'; version: number; graceMs: number; why: string } & AssignmentKey)
-  | ({ type: 'ack'; incarnation: number; upTo: number } & AssignmentKey);
+  /** `final`: how the assignment ended is stored too, so that the worker may forget it once it has `upTo` its last sample. */
+  | ({ type: 'ack'; incarnation: number; upTo: number; final: boolean } & AssignmentKey);
 
 export type StressToMaster =
   | ({ type: 'assignAck' | 'retuneAck'; version: number; epoch: number; error: string | null } & AssignmentKey)

@@ -389,6 +389,17 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       );
     });
 
+    test('get a new revision each time, once they have ended', async () => {
+      const run = await startedRun(store);
+      expect(await store.tasks.reviseRun(1, run.id)).toBe('changed');
+      const ended = await end(store, run, 'DONE_INCOMPLETE');
+      expect(await store.tasks.reviseRun(1, run.id)).toBe('written');
+      expect(await under.other.tasks.reviseRun(1, run.id)).toBe('written');
+      const revised = await store.tasks.getRun(run.taskId, 1);
+      expect(revised).toEqual({ ...ended, revision: ended.revision + 2, version: ended.version + 2 });
+      expect(await store.tasks.reviseRun(1, run.id + 1n)).toBe('changed');
+    });
+
     test('keep plan and applied wish exactly, an endless plan too', async () => {
       const run = await startedRun(store);
       const stages = [{ durationMs: 1.5, target: 0.1 + 0.2, shape: 'ramp' as const }];
@@ -561,6 +572,14 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect((await upTo())[0]).toEqual([1, 9]);
     });
 
+    test('tell how far the run has come', async () => {
+      const run = await startedRun(store);
+      expect(await store.tasks.lastSecond(run.id)).toBeNull();
+      await store.tasks.putSamples(1, [sampleRecord(run, 1, { second: 41 }), sampleRecord(run, 2, { second: 7 })]);
+      expect(await store.tasks.lastSecond(run.id)).toBe(41);
+      expect(await store.tasks.lastSecond(run.id + 1n)).toBeNull();
+    });
+
     test('are read by second, late ones too, and a page ends after a whole second', { timeout: 120_000 }, async () => {
       const run = await startedRun(store);
       const workers = Array.from({ length: 600 }, (_, i) => i + 1);
@@ -612,6 +631,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect(await store.tasks.putAssignments(1, [assignmentOf(run, { version: 9 })])).toBe('fenced');
       expect(await store.tasks.putAssignments(1, [assignmentOf(run, { number: 2 })])).toBe('fenced');
       expect(await store.tasks.putSamples(1, seqs(run, 2, 5))).toEqual({ written: 'fenced', conflicts: [] });
+      expect(await store.tasks.reviseRun(1, run.id)).toBe('fenced');
       expect(await store.tasks.takeUpRequests(1)).toBe(0);
       expect(await store.tasks.updateRun(3, run, { state: 'FAILED' })).toBe('fenced');
       expect(await dump(under)).toEqual(before);
