@@ -44,12 +44,11 @@ export function formatHostPort({ host, port }: HostPort): string {
 }
 
 const etcdHost = read(z.string(), (text) => {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.search === '';
-  if (!isPlain) throw invalid(`expected a URL like "http://127.0.0.1:2379", found ${show(text)}`);
-  if (url.username !== '' || url.password !== '')
-    throw invalid('expected a URL without a user: etcdUser, etcdPassword');
-  return text.replace(/\/$/, '');
+  const [, scheme, user, host = '', port = '2379'] =
+    /^(https?):\/\/([^/@]*@)?(\[[^\]]+\]|[^:[\]/\s]+)(?::(\d{1,5}))?\/?$/.exec(text) ?? [];
+  if (user !== undefined) throw invalid('expected a URL without a user: there are etcdUser and etcdPassword');
+  if (scheme === undefined) throw invalid(`expected a URL like "http://127.0.0.1:2379", found ${show(text)}`);
+  return { host: { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }, isSecure: scheme === 'https' };
 });
 
 /** Not quoted in any message. */
@@ -194,7 +193,7 @@ export const CONFIG_KEYS: Readonly<Record<ConfigName, ConfigKey>> = {
     kind: 'text',
     value: '<file>',
     help: 'certificates that etcd is trusted by (PEM)',
-    byDefault: "the system's",
+    byDefault: 'none; https: needs it',
     only: 'node',
   },
   etcdCert: {

@@ -65,7 +65,7 @@ export async function readConfigInput(sources: ConfigSources): Promise<Given> {
     `${key}: expected ${expected}, found nothing; it is ${key} in the config file, ${variableOf(key)} or ${flagOf(key)}`;
   return {
     input: input,
-    isStandalone: sources.standalone || input.standalone === true,
+    isStandalone: sources.purpose === 'server' || (sources.purpose === 'node' && input.standalone === true),
     problems,
     warnings: unknownVariables(sources.env),
     has: (key) => found.has(key),

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Role } from '../cluster/ports.ts';
@@ -7,7 +7,14 @@ import { CodedError, systemReason } from '../lib/errors.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { percentDecode } from '../lib/percent.ts';
 import { show } from '../lib/show.ts';
-import { CONFIG_NAMES, DEFAULT_PORT, type ConfigInput, type ConfigName, type HostPort } from './config-keys.ts';
+import {
+  CONFIG_NAMES,
+  DEFAULT_PORT,
+  formatHostPort,
+  type ConfigInput,
+  type ConfigName,
+  type HostPort,
+} from './config-keys.ts';
 import { readConfigInput, type Given } from './config-read.ts';
 
 /** Of one node, complete. */
@@ -35,10 +42,12 @@ export interface NodeConfig {
 }
 
 export interface EtcdConfig {
+  /** `host:port` of each member. */
   hosts: readonly string[];
-  auth: { username: string; password: string } | null;
-  /** PEM. */
-  tls: { ca: string | null; cert: string | null; key: string | null };
+  user: string | null;
+  password: string | null;
+  /** Paths of PEM files; null: no TLS. */
+  tls: { ca: string; cert: string | null; key: string | null } | null;
 }
 
 /** Where a config comes from; what is named later here wins over what is named before. */
@@ -48,8 +57,8 @@ export interface ConfigSources {
   env: Readonly<Record<string, string | undefined>>;
   /** By key; texts, lists of texts for flags that repeat, true for switches. */
   flags: Readonly<Partial<Record<ConfigName, string | readonly string[] | boolean>>>;
-  /** `gostress server`. */
-  standalone: boolean;
+  /** `server` is a standalone node; `migrate` needs the database alone. */
+  purpose: 'node' | 'server' | 'migrate';
 }
 
 export interface ConfigRead {
@@ -67,7 +76,7 @@ export interface ConfigRead {
 export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
   const given = await readConfigInput(sources);
   const { input, problems } = given;
-  problems.push(...rulesAcross(given));
+  problems.push(...rulesAcross(given, sources.purpose));
   const etcd = given.isStandalone ? null : await readEtcd(input, given);
   const timings = { ...DEFAULT_TIMINGS, ...input.timings };
   problems.push(
@@ -100,7 +109,7 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
 /** Every text that must not be in a log or an error. */
 export function configSecrets({ etcd, mysqlUrl }: NodeConfig): string[] {
   const password = mysqlUrl === null ? '' : new URL(mysqlUrl).password;
-  const all = [mysqlUrl ?? '', password, percentDecode(password), etcd?.auth?.password ?? '', etcd?.tls.key ?? ''];
+  const all = [mysqlUrl ?? '', password, percentDecode(password), etcd?.password ?? ''];
   return [...new Set(all)].filter((secret) => secret !== '');
 }
 
@@ -114,13 +123,17 @@ export function isWildcard(host: string): boolean {
 }
 
 /** What no key alone can tell. */
-function rulesAcross({ input, isStandalone, has, at, missing }: Given): string[] {
+function rulesAcross(given: Given, purpose: ConfigSources['purpose']): string[] {
+  const { input, isStandalone, has, at, missing } = given;
   const problems: string[] = [];
   const { listen, allowUnauthenticated, roles = ['worker', 'candidate'] } = input;
   if (listen !== undefined && !isLoopback(listen.host) && allowUnauthenticated !== true) {
     const why = 'there is no access control yet, so whoever reaches the port may do everything';
     const how = 'expected an address of this machine only, like 127.0.0.1, or --allow-unauthenticated with it';
     problems.push(at('listen', `${how}; found ${show(listen.host)}: ${why}`));
+  }
+  if (purpose === 'migrate') {
+    return has('mysqlUrl') ? problems : [...problems, missing('mysqlUrl', 'the URL of the database')];
   }
   if (isStandalone) {
     const foreign = CONFIG_NAMES.filter((key) => /^(etcd|mysql|advertise|roles)/.test(key) && has(key));
@@ -138,6 +151,39 @@ function rulesAcross({ input, isStandalone, has, at, missing }: Given): string[]
   if (roles.includes('candidate') && !has('mysqlUrl')) {
     problems.push(missing('mysqlUrl', 'a URL, which a candidate needs (--role worker does not)'));
   }
+  return problems.concat(etcdProblems(given));
+}
+
+async function readEtcd(input: ConfigInput, { problems, at }: Given): Promise<EtcdConfig> {
+  for (const key of ['etcdCa', 'etcdCert', 'etcdKey'] as const) {
+    const file = input[key];
+    if (file === undefined) continue;
+    try {
+      await access(file, constants.R_OK);
+    } catch (error) {
+      problems.push(at(key, `cannot read ${show(file)}: ${systemReason(error)}`));
+    }
+  }
+  const { etcdHosts = [], etcdUser, etcdPassword, etcdCa, etcdCert, etcdKey } = input;
+  return {
+    hosts: etcdHosts.map(({ host }) => formatHostPort(host)),
+    user: etcdUser ?? null,
+    password: etcdPassword ?? null,
+    tls: etcdCa === undefined ? null : { ca: etcdCa, cert: etcdCert ?? null, key: etcdKey ?? null },
+  };
+}
+
+function etcdProblems({ input, has, at, missing }: Given): string[] {
+  const { etcdHosts = [] } = input;
+  const secure = etcdHosts.filter(({ isSecure }) => isSecure).length;
+  const problems: string[] = [];
+  if (secure > 0 && secure < etcdHosts.length) {
+    problems.push(at('etcdHosts', 'expected https: for all of them or for none, found both'));
+  }
+  if (secure > 0 && !has('etcdCa')) problems.push(missing('etcdCa', 'the certificates that etcd is trusted by'));
+  for (const key of ['etcdCa', 'etcdCert', 'etcdKey'] as const) {
+    if (has(key) && has('etcdHosts') && secure === 0) problems.push(at(key, 'only with https: hosts of etcd'));
+  }
   for (const [one, other] of [
     ['etcdUser', 'etcdPassword'],
     ['etcdCert', 'etcdKey'],
@@ -146,25 +192,6 @@ function rulesAcross({ input, isStandalone, has, at, missing }: Given): string[]
     if (has(other) && !has(one)) problems.push(missing(one, `it beside ${other}`));
   }
   return problems;
-}
-
-async function readEtcd(input: ConfigInput, { problems, at }: Given): Promise<EtcdConfig> {
-  const pem = async (key: 'etcdCa' | 'etcdCert' | 'etcdKey'): Promise<string | null> => {
-    const file = input[key];
-    if (file === undefined) return null;
-    try {
-      return await readFile(file, 'utf8');
-    } catch (error) {
-      problems.push(at(key, `cannot read ${show(file)}: ${systemReason(error)}`));
-      return null;
-    }
-  };
-  const { etcdHosts: hosts = [], etcdUser: username, etcdPassword: password } = input;
-  return {
-    hosts,
-    auth: username === undefined || password === undefined ? null : { username, password },
-    tls: { ca: await pem('etcdCa'), cert: await pem('etcdCert'), key: await pem('etcdKey') },
-  };
 }
 
 /**

@@ -20,7 +20,7 @@ function fileOf(text: string): string {
 const CLUSTER = { etcdHosts: ['http://127.0.0.1:2379'], mysqlUrl: 'mysql://u:p@127.0.0.1/gostress' };
 
 function read(sources: Partial<ConfigSources>) {
-  return readConfig({ file: null, env: { HOME: '/home/u' }, flags: {}, standalone: false, ...sources });
+  return readConfig({ file: null, env: { HOME: '/home/u' }, flags: {}, purpose: 'node', ...sources });
 }
 
 async function configOf(sources: Partial<ConfigSources>): Promise<NodeConfig> {
@@ -38,7 +38,7 @@ async function problemsOf(sources: Partial<ConfigSources>): Promise<readonly str
 }
 
 test('a standalone server needs no word; a node needs etcd, and a candidate MySQL', async () => {
-  expect(await configOf({ standalone: true })).toMatchObject({
+  expect(await configOf({ purpose: 'server' })).toMatchObject({
     nodeId: null,
     listen: { host: '127.0.0.1', port: 7420 },
     roles: ['worker', 'candidate'],
@@ -61,7 +61,7 @@ test('a flag is stronger than a variable, a variable than the file, the file tha
   const env = { GOSTRESS_PRIORITY: '2', GOSTRESS_CAPACITY: '2', GOSTRESS_MYSQL_URL: CLUSTER.mysqlUrl };
   const config = await configOf({ file, env, flags: { priority: '3' } });
   expect(config).toMatchObject({ priority: 3, capacity: 2, nodeId: 'one', clusterName: 'gostress' });
-  expect(config.etcd?.hosts).toEqual(['http://a:2379']);
+  expect(config.etcd).toEqual({ hosts: ['a:2379'], user: null, password: null, tls: null });
   const named = await configOf({ env: { ...env, GOSTRESS_CONFIG: file } });
   expect(named).toMatchObject({ priority: 2, nodeId: 'one' });
 });
@@ -86,7 +86,7 @@ test('lists, maps and durations are read from every source', async () => {
 
 test('files that a config file names lie beside it', async () => {
   const file = fileOf('drivers: [./own.js]\ndataFolder: data\n');
-  const config = await configOf({ file, standalone: true });
+  const config = await configOf({ file, purpose: 'server' });
   expect(config.drivers).toEqual([path.join(folder, 'own.js')]);
   expect(config.dataFolder).toBe(path.join(folder, 'data'));
 });
@@ -115,13 +115,13 @@ test('every problem is told at once, with the place of each', async () => {
 
 describe('an address that others can reach', () => {
   test('needs a word that no one is kept out, and is warned of', async () => {
-    const [problem, ...more] = await problemsOf({ flags: { listen: '10.0.0.1:7420' }, standalone: true });
+    const [problem, ...more] = await problemsOf({ flags: { listen: '10.0.0.1:7420' }, purpose: 'server' });
     expect(problem).toContain('--listen: expected an address of this machine only');
     expect(problem).toContain('--allow-unauthenticated');
     expect(more).toEqual([]);
     const { warnings } = await read({
       flags: { listen: '10.0.0.1:7420', allowUnauthenticated: true },
-      standalone: true,
+      purpose: 'server',
     });
     expect(warnings).toEqual([expect.stringContaining('without access control')]);
   });
@@ -134,7 +134,7 @@ describe('an address that others can reach', () => {
   });
 
   test.each(['127.0.0.1:1', 'localhost:1', '[::1]:1', '127.1.2.3:1'])('is not %s', async (listen) => {
-    expect((await read({ flags: { listen }, standalone: true })).warnings).toEqual([]);
+    expect((await read({ flags: { listen }, purpose: 'server' })).warnings).toEqual([]);
   });
 });
 
@@ -156,6 +156,28 @@ test('the secrets of a config are known, decoded too', async () => {
   expect(configSecrets(config)).toEqual(expect.arrayContaining(['a%40b', 'a@b', 'hush']));
 });
 
+test('etcd with TLS needs the certificates it is trusted by, and a key with its certificate', async () => {
+  const etcdHosts = ['https://a:2379', 'https://[::1]:2379'];
+  expect(await problemsOf({ flags: { ...CLUSTER, etcdHosts, etcdCert: '/nowhere' } })).toEqual([
+    expect.stringMatching(/^etcdCa: expected the certificates/),
+    expect.stringMatching(/^etcdKey: expected it beside etcdCert/),
+    '--etcd-cert: cannot read "/nowhere": no such file or folder',
+  ]);
+  const pem = fileOf('no PEM, but a file');
+  const { etcd } = await configOf({ flags: { ...CLUSTER, etcdHosts, etcdCa: pem } });
+  expect(etcd).toMatchObject({ hosts: ['a:2379', '[::1]:2379'], tls: { ca: pem, cert: null, key: null } });
+  expect(await problemsOf({ flags: { ...CLUSTER, etcdHosts: ['https://a', 'http://b'], etcdCa: pem } })).toEqual([
+    '--etcd-host: expected https: for all of them or for none, found both',
+  ]);
+});
+
+test('migrate needs the database alone', async () => {
+  expect(await problemsOf({ purpose: 'migrate' })).toEqual([expect.stringMatching(/^mysqlUrl: expected the URL/)]);
+  expect(await configOf({ purpose: 'migrate', flags: { mysqlUrl: CLUSTER.mysqlUrl } })).toMatchObject({
+    mysqlUrl: CLUSTER.mysqlUrl,
+  });
+});
+
 test('timings are checked against each other', async () => {
   expect(await problemsOf({ flags: { ...CLUSTER, timings: ['leaseTtl=1s'] } })).toEqual([
     expect.stringMatching(/^--timing: timings\.leaseTtlMs: expected at least 2000, found 1000/),
@@ -163,7 +185,7 @@ test('timings are checked against each other', async () => {
 });
 
 test('keys of the other kind of node are refused, unknown variables warned of', async () => {
-  expect(await problemsOf({ flags: CLUSTER, standalone: true })).toEqual([
+  expect(await problemsOf({ flags: CLUSTER, purpose: 'server' })).toEqual([
     '--etcd-host: not for a standalone server; a cluster is gostress node',
     '--mysql-url: not for a standalone server; a cluster is gostress node',
   ]);
@@ -171,7 +193,7 @@ test('keys of the other kind of node are refused, unknown variables warned of', 
     '--data-folder: only for a standalone server',
   ]);
   const { warnings } = await read({
-    standalone: true,
+    purpose: 'server',
     env: { HOME: '/', GOSTRESS_LISTN: 'x', GOSTRESS_CLUSTER: 'h:1' },
   });
   expect(warnings).toEqual(['GOSTRESS_LISTN: unknown variable, not used; did you mean GOSTRESS_LISTEN?']);
@@ -182,5 +204,5 @@ test('a file that is not there, or no YAML, is told', async () => {
     '--config: cannot read "/nowhere/node.yaml": no such file or folder',
   ]);
   await expect(read({ file: fileOf('a: [') })).rejects.toThrow(/node\.yaml:1:\d+: not valid YAML/);
-  expect((await problemsOf({ file: fileOf('- a'), standalone: true }))[0]).toContain('expected a map of keys');
+  expect((await problemsOf({ file: fileOf('- a'), purpose: 'server' }))[0]).toContain('expected a map of keys');
 });
