@@ -71,6 +71,12 @@ export class NodeProcess implements AsyncDisposable {
     return this.#process.child.pid!;
   }
 
+  /** Not killed, and not ended by itself; a frozen one is alive too. */
+  get isAlive(): boolean {
+    const { exitCode, signalCode } = this.#process.child;
+    return exitCode === null && signalCode === null;
+  }
+
   get ended(): Promise<CliEnd> {
     return this.#process.ended;
   }
