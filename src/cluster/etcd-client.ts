@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { credentials, Metadata, type ChannelCredentials } from '@grpc/grpc-js';
+import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import { Etcd3, type IOptions } from 'etcd3';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 
@@ -69,8 +69,6 @@ export function channelCredentials({ tls }: EtcdOptions): ChannelCredentials {
   const pem = (path: string | null): Buffer | null => (path === null ? null : readFileSync(path));
   return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert));
 }
-
-export { Metadata };
 
 function constantBackoff(duration: number): object {
   const backoff: { duration: number; next: () => object } = { duration, next: () => backoff };

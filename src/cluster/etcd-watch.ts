@@ -3,7 +3,7 @@ import type { Namespace, Watcher } from 'etcd3';
 import { errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
-import { pause } from '../lib/wait.ts';
+import { pause, settledWithin } from '../lib/wait.ts';
 import type { CoordinatorView, Subscription } from './ports.ts';
 
 /** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
@@ -82,9 +82,8 @@ export class EtcdWatch {
         await this.#ended(watcher, signal);
       } catch (error) {
         this.#log.debug({ why: errorMessage(error) }, 'the watch of etcd ended');
-      } finally {
-        await watcher?.cancel().catch(() => undefined);
       }
+      await cancel(watcher);
       await pause(LIST_EVERY_MS / 4, signal);
     }
   }
@@ -96,6 +95,15 @@ export class EtcdWatch {
       signal.addEventListener('abort', () => resolve(), { once: true });
       watcher.on('data', hint).on('connected', hint).on('disconnected', hint).on('error', reject);
     });
+  }
+}
+
+/** etcd3 may throw here at once, or reject, or (of a stream that was just opened and is lost) never answer. */
+async function cancel(watcher: Watcher | null): Promise<void> {
+  try {
+    if (watcher !== null) await settledWithin(watcher.cancel(), LIST_EVERY_MS);
+  } catch {
+    // It is not needed any more, either way.
   }
 }
 

@@ -122,6 +122,7 @@ export class EtcdCoordinator implements Coordinator {
     const found = await this.#get(KEYS.term);
     const seen = termOf(found);
     const establish = async (term: number): Promise<boolean> => {
+      if (term <= seen) return false;
       const { nodeId, incarnation } = node;
       const record: TermRecord = { term, nodeId, incarnation, revision: leader.rev };
       const transaction = this.#keys
@@ -129,7 +130,13 @@ export class EtcdCoordinator implements Coordinator {
         .and(KEYS.term, 'Mod', '==', found?.modRevision ?? 0)
         .then(this.#keys.put(KEYS.term).value(JSON.stringify(record)), this.#keys.delete().key(KEYS.nomination))
         .commit();
-      return term > seen && (await ask('establish the term', transaction)).succeeded;
+      try {
+        return (await ask('establish the term', transaction)).succeeded;
+      } catch (error) {
+        // It may have been done without an answer. If not yet, it never will once the lock is given back.
+        if (termRecordOf(await this.#get(KEYS.term))?.revision === leader.rev) return true;
+        throw error;
+      }
     };
     return { seenTerm: seen, establish };
   }
@@ -186,7 +193,6 @@ export class EtcdCoordinator implements Coordinator {
       autoKeepAlive: false,
       deadline: Date.now() + CALL_DEADLINE_MS,
     });
-    lease.on('lost', () => undefined);
     const id = await ask('grant a lease', lease.grant());
     return { lease, id, ttlMs: Math.ceil(ttlMs / 1000) * 1000, sent };
   }
@@ -228,8 +234,12 @@ export class EtcdCoordinator implements Coordinator {
   }
 }
 
+function termRecordOf(entry: Entry | null): TermRecord | null {
+  return readJson(entry?.value) as TermRecord | null;
+}
+
 function termOf(entry: Entry | null): number {
-  return (readJson(entry?.value) as TermRecord | null)?.term ?? 0;
+  return termRecordOf(entry)?.term ?? 0;
 }
 
 function nodeOf(entry: Entry | null | undefined): NodeRecord | null {

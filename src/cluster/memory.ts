@@ -25,7 +25,7 @@ interface HubLease {
 
 /** Coordination within one process, for a cluster of one: what etcd is to a cluster of many. Forgets all at its end. */
 export class MemoryHub {
-  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #nodes = new Map<string, { record: NodeRecord; lease: HubLease }>();
   /** Given to an id once: seq for good, and the highest incarnation. */
   readonly #known = new Map<string, { seq: number; incarnation: number }>();
   readonly #listeners = new Listeners<[]>(() => undefined);
@@ -48,7 +48,7 @@ export class MemoryHub {
     const lock = this.#lock;
     return {
       master: lock?.established === true ? { node: lock.node, term: this.#term } : null,
-      nodes: [...this.#nodes.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
+      nodes: [...this.#nodes.values()].map(({ record }) => record).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
       nomination: null,
     };
   }
@@ -57,7 +57,7 @@ export class MemoryHub {
     return this.#listeners.add(listener);
   }
 
-  /** @returns the lease, which takes the record away when it ends */
+  /** @returns the lease, which takes the record away when it ends; that of an earlier record of the node ends here */
   putNode(node: NodeRecord, ttlMs: number): { node: NodeRecord; lease: HubLease } {
     const known = this.#known.get(node.nodeId);
     if (node.incarnation !== 0 && (known?.incarnation ?? 0) > node.incarnation) {
@@ -67,10 +67,12 @@ export class MemoryHub {
     const incarnation = node.incarnation || Math.max(Date.now(), (known?.incarnation ?? 0) + 1);
     const record = { ...node, seq, incarnation };
     this.#known.set(node.nodeId, { seq, incarnation });
-    this.#nodes.set(node.nodeId, record);
+    const earlier = this.#nodes.get(node.nodeId)?.lease;
     const lease = this.#grant(ttlMs, () => {
-      if (this.#nodes.get(node.nodeId) === record) this.#nodes.delete(node.nodeId);
+      if (this.#nodes.get(node.nodeId)?.lease === lease) this.#nodes.delete(node.nodeId);
     });
+    this.#nodes.set(node.nodeId, { record, lease });
+    if (earlier !== undefined) this.end(earlier);
     this.#listeners.tell();
     return { node: record, lease };
   }
@@ -120,12 +122,22 @@ export class MemoryHub {
 
 /** One node's access to a hub. */
 export class MemoryCoordinator implements Coordinator {
-  /** true: as if the network to the coordinator were broken; its leases run out. For tests of what then happens. */
-  isCut = false;
   readonly #hub: MemoryHub;
+  readonly #watchers = new Listeners<[]>(() => undefined);
+  #isCut = false;
 
   constructor(hub: MemoryHub) {
     this.#hub = hub;
+  }
+
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** true: as if the network to the coordinator were broken; its leases run out. For tests of what then happens. */
+  set isCut(isCut: boolean) {
+    this.#isCut = isCut;
+    this.#watchers.tell();
   }
 
   async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
@@ -169,15 +181,15 @@ export class MemoryCoordinator implements Coordinator {
 
   watch(listener: (view: CoordinatorView | null) => void): Subscription {
     let isClosed = false;
-    const tell = (): void => {
-      if (!isClosed) listener(this.isCut ? null : this.#hub.view());
-    };
     // Not within the call that changed something: as it is with a coordinator that is elsewhere.
-    const subscription = this.#hub.onChange(() => setImmediate(tell));
-    setImmediate(tell);
+    const tell = (): void => {
+      setImmediate(() => isClosed || listener(this.#isCut ? null : this.#hub.view()));
+    };
+    const subscriptions = [this.#hub.onChange(tell), this.#watchers.add(tell)];
+    tell();
     const close = (): void => {
       isClosed = true;
-      subscription.close();
+      for (const subscription of subscriptions) subscription.close();
     };
     return { close, [Symbol.dispose]: close };
   }
@@ -203,7 +215,7 @@ export class MemoryCoordinator implements Coordinator {
   }
 
   #reach(): Promise<void> {
-    if (!this.isCut) return Promise.resolve();
+    if (!this.#isCut) return Promise.resolve();
     return Promise.reject(
       new CodedError('UNAVAILABLE', 'the coordinator does not answer: the node is cut off from it'),
     );

@@ -1,11 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect as connectTcp, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { EtcdCoordinator } from '../../src/cluster/etcd.ts';
 import { SILENT } from '../../src/lib/log.ts';
 import { nowMs } from '../../src/lib/clock.ts';
 import { aborted } from '../../src/lib/wait.ts';
-import type { CoordinatorView } from '../../src/cluster/ports.ts';
+import type { CoordinatorView, MasterLock } from '../../src/cluster/ports.ts';
 import { coordinatorSuite, nodeNamed } from '../conformance/coordinator.ts';
-import { ETCD_MISSING, ETCD_START_MS, startEtcd, type Etcd } from '../support/etcd.ts';
+import { makeCertificates } from '../support/certificates.ts';
+import { ETCD_MISSING, ETCD_START_MS, range, startEtcd, type Etcd } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -49,6 +56,94 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
     await registration.release();
   });
 
+  test('a term that stands, though the answer to its transaction was lost, is established', async () => {
+    await using proxy = await TcpProxy.start(etcd.host);
+    await using coordinator = connect('unanswered', proxy.address);
+    await using other = connect('unanswered');
+    const lock = (await campaign(coordinator))!;
+    proxy.stallAnswers();
+    const established = lock.establish(1);
+    await eventually(async () => expect(await other.readTerm()).toBe(1));
+    proxy.drop();
+    expect(await established).toBe(true);
+    await lock.release();
+  });
+
+  test('what a sentinel has nominated ends with the term that was established', async () => {
+    await using coordinator = connect('nominated');
+    const nomination = { forTerm: 1, nodeId: 'a', reason: 'of a test' };
+    await etcd.ask('kv/put', {
+      key: btoa('/gostress/nominated/master/nomination'),
+      value: btoa(JSON.stringify(nomination)),
+    });
+    expect((await coordinator.read()).nomination).toEqual(nomination);
+    const lock = (await campaign(coordinator))!;
+    expect(await lock.establish(1)).toBe(true);
+    expect((await coordinator.read()).nomination).toBeNull();
+    await lock.release();
+  });
+
+  test('through TLS, with a certificate of its own', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'gostress-etcd-tls-'));
+    const { ca, server, client } = makeCertificates();
+    const file = async (name: string, text: string) => {
+      await writeFile(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    const [host, port] = etcd.host.split(':');
+    const proxy = createTlsServer({ ...server, ca, requestCert: true, ALPNProtocols: ['h2'] }, (inner) => {
+      const outer = connectTcp({ host: host!, port: Number(port) });
+      inner
+        .on('error', () => outer.destroy())
+        .pipe(outer)
+        .on('error', () => inner.destroy())
+        .pipe(inner);
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const hosts = [`localhost:${(proxy.address() as AddressInfo).port}`];
+    const options = { hosts, cluster: 'tls', user: null, password: null, log: SILENT };
+    const caFile = await file('ca.pem', ca);
+    const [cert, key] = [await file('client.pem', client.cert), await file('client.key', client.key)];
+    onTestFinished(async () => {
+      proxy.close();
+      await rm(folder, { recursive: true });
+    });
+    await using coordinator = EtcdCoordinator.connect({ ...options, tls: { ca: caFile, cert, key } });
+    await using unknown = EtcdCoordinator.connect({ ...options, tls: { ca: caFile, cert: null, key: null } });
+    const lock = (await campaign(coordinator))!;
+    expect(await lock.establish(1)).toBe(true);
+    await expect(unknown.readTerm()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await lock.release();
+  });
+
+  test('as a user who may see only the keys of the cluster', async () => {
+    await using own = await startEtcd();
+    const user = { name: 'gostress', password: 'secret' };
+    for (const name of ['root', user.name]) {
+      await own.ask('auth/user/add', { name, password: user.password });
+      await own.ask('auth/role/add', { name });
+      await own.ask('auth/user/grant', { user: name, role: name });
+    }
+    await own.ask('auth/role/grant', { name: user.name, perm: { permType: 'READWRITE', ...range('/gostress/mine/') } });
+    await own.ask('auth/enable', {});
+    const options = { hosts: [own.host], tls: null, user: user.name, password: user.password, log: SILENT };
+    await using coordinator = EtcdCoordinator.connect({ ...options, cluster: 'mine' });
+    const views: (CoordinatorView | null)[] = [];
+    coordinator.watch((view) => views.push(view));
+    const registration = await coordinator.register(nodeNamed('a'), TTL_MS);
+    const lock = (await campaign(coordinator))!;
+    const firstMs = lock.validUntilMs();
+    expect(await lock.establish(1)).toBe(true);
+    await eventually(() => expect(views.at(-1)?.master?.term).toBe(1));
+    await eventually(() => expect(lock.validUntilMs(), 'it is renewed').toBeGreaterThan(firstMs));
+    await using foreign = EtcdCoordinator.connect({ ...options, cluster: 'theirs' });
+    await expect(foreign.read()).rejects.toThrow(/could not list the cluster: .*permission denied/);
+    await using stranger = EtcdCoordinator.connect({ ...options, cluster: 'mine', password: 'guess' });
+    await expect(stranger.read()).rejects.toThrow(/could not list the cluster: .*authentication failed/);
+    await lock.release();
+    await registration.release();
+  });
+
   describe('when etcd is gone', () => {
     let own: Etcd;
     beforeAll(async () => void (own = await startEtcd()), ETCD_START_MS);
@@ -84,11 +179,7 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
       await using coordinator = connect('killed', own.host);
       const views: (CoordinatorView | null)[] = [];
       coordinator.watch((view) => views.push(view));
-      const lock = (await coordinator.campaign(nodeNamed('a'), {
-        leaseTtlMs: TTL_MS,
-        deadlineMs: 5_000,
-        signal: new AbortController().signal,
-      }))!;
+      const lock = (await campaign(coordinator))!;
       await lock.establish(5);
       await eventually(() => expect(views.at(-1)?.master?.term).toBe(5));
       await own.kill();
@@ -102,13 +193,9 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
 
     test('a lock whose key somebody took away is lost, though its lease goes on', async () => {
       await using coordinator = connect('taken', own.host);
-      const lock = (await coordinator.campaign(nodeNamed('a'), {
-        leaseTtlMs: TTL_MS,
-        deadlineMs: 5_000,
-        signal: new AbortController().signal,
-      }))!;
+      const lock = (await campaign(coordinator))!;
       await lock.establish(1);
-      await deleteKeys(own, '/gostress/taken/election/master/');
+      await own.delete('/gostress/taken/election/master/');
       await aborted(lock.signal);
       expect(String(lock.signal.reason)).toContain("the lock's key is gone");
       await lock.release();
@@ -124,10 +211,7 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
   });
 });
 
-/** By etcd's JSON gateway: a client of its own. */
-async function deleteKeys(etcd: Etcd, prefix: string): Promise<void> {
-  const end = prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
-  const body = JSON.stringify({ key: btoa(prefix), range_end: btoa(end) });
-  const response = await fetch(`http://${etcd.host}/v3/kv/deleterange`, { method: 'POST', body });
-  expect(response.status).toBe(200);
+function campaign(coordinator: EtcdCoordinator): Promise<MasterLock | null> {
+  const { signal } = new AbortController();
+  return coordinator.campaign(nodeNamed('a'), { leaseTtlMs: TTL_MS, deadlineMs: 5_000, signal });
 }

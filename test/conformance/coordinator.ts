@@ -122,6 +122,18 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       expect((await coordinator.read()).nodes).toEqual([later.node]);
     });
 
+    test('of a later start takes the record over: the earlier process loses it at its next renewal, not its successor', async () => {
+      const subject = open();
+      const [a, b] = [await connectTo(subject), await connectTo(subject)];
+      const earlier = await a.register(nodeNamed('a'), TTL_MS);
+      const later = await b.register(nodeNamed('a'), TTL_MS);
+      closers.push(() => later.release());
+      await aborted(earlier.signal);
+      await earlier.release();
+      expect(later.signal.aborted).toBe(false);
+      expect((await a.read()).nodes).toEqual([later.node]);
+    });
+
     test('at the same time gives each its own number', async () => {
       const coordinator = await connectTo(open());
       const ids = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -185,7 +197,9 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       const second = (await campaign(coordinator, nodeNamed('a')))!;
       expect(second.seenTerm).toBe(3);
       expect(await second.establish(3)).toBe(false);
+      expect(await second.establish(2)).toBe(false);
       expect(await second.establish(4)).toBe(true);
+      expect(await coordinator.readTerm()).toBe(4);
     });
 
     test('establishes nothing after it was lost', async () => {
@@ -258,6 +272,15 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       await eventually(() => expect(views.at(-1)?.master).toBeNull());
       await registration.release();
       await eventually(() => expect(views.at(-1)?.nodes).toEqual([]));
+    });
+
+    test('tells null when the coordinator cannot be reached', async () => {
+      const subject = open();
+      const coordinator = await connectTo(subject);
+      const views = watch(coordinator);
+      await eventually(() => expect(views.at(-1)).toMatchObject({ master: null }));
+      await subject.cut(coordinator);
+      await eventually(() => expect(views.at(-1)).toBeNull());
     });
 
     test('tells who comes later, too, and nothing after it was closed', async () => {

@@ -88,6 +88,31 @@ export class Etcd implements AsyncDisposable {
     await ended;
   }
 
+  /** All data is lost, and it goes on without: what an etcd is after a disk was replaced. */
+  async wipe(): Promise<void> {
+    await this.kill();
+    await rm(path.join(this.#folder, 'data'), { recursive: true });
+    await this.start();
+  }
+
+  /** By its JSON gateway, so by a client of its own. @param call e.g. `kv/put`, with keys and values in base64 */
+  async ask(call: string, body: object): Promise<unknown> {
+    const response = await fetch(`http://${this.host}/v3/${call}`, { method: 'POST', body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`etcd: ${call}: ${await response.text()}`);
+    return response.json();
+  }
+
+  /** Values of the keys that begin so, the oldest key first. */
+  async values(prefix: string): Promise<string[]> {
+    const sorted = { sort_target: 'CREATE', sort_order: 'ASCEND' };
+    const { kvs = [] } = (await this.ask('kv/range', { ...range(prefix), ...sorted })) as { kvs?: { value: string }[] };
+    return kvs.map(({ value }) => atob(value));
+  }
+
+  async delete(prefix: string): Promise<void> {
+    await this.ask('kv/deleterange', range(prefix));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
@@ -102,4 +127,10 @@ export class Etcd implements AsyncDisposable {
       return false;
     }
   }
+}
+
+/** All keys that begin so. */
+export function range(prefix: string): { key: string; range_end: string } {
+  const last = prefix.charCodeAt(prefix.length - 1);
+  return { key: btoa(prefix), range_end: btoa(prefix.slice(0, -1) + String.fromCharCode(last + 1)) };
 }

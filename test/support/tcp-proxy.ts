@@ -5,12 +5,15 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those of them that lead to the server. */
+  readonly #outer = new WeakSet<Socket>();
   #isStalled = false;
 
   private constructor(target: string) {
     const [host, port] = target.split(':');
     this.#server = createServer({ allowHalfOpen: true }, (inner) => {
       const outer = connect({ host: host!, port: Number(port), allowHalfOpen: true });
+      this.#outer.add(outer);
       for (const socket of [inner, outer]) {
         this.#sockets.add(socket);
         socket.on('error', () => socket.destroy()).on('close', () => this.#sockets.delete(socket));
@@ -38,6 +41,11 @@ export class TcpProxy implements AsyncDisposable {
   stall(): void {
     this.#isStalled = true;
     for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** From now on the server gets all, and nobody gets an answer; for connections that are open. */
+  stallAnswers(): void {
+    for (const socket of this.#sockets) if (this.#outer.has(socket)) socket.pause();
   }
 
   /** What was held up passes now. */
