@@ -42,16 +42,15 @@ export interface Mastership {
  * @throws CodedError UNAVAILABLE when the coordinator or the store does not answer
  */
 export async function acquireMastership(options: ElectionOptions): Promise<Mastership | null> {
-  const { coordinator, fence, node, timings, signal } = options;
+  const { fence, node } = options;
   if (node.priority <= 0 || !(await isItsTurn(options))) return null;
   // One that cannot read the fence would win and lead nothing.
   await fence.read();
-  const { leaseTtlMs, campaignMs } = timings;
-  const lock = await coordinator.campaign(node, { leaseTtlMs, deadlineMs: campaignMs, signal });
+  const lock = await campaign(options);
   if (lock === null) return null;
   try {
     const term = await establish(lock, options);
-    if (term !== null) return new HeldMastership(term, lock, timings);
+    if (term !== null) return new HeldMastership(term, lock, options.timings);
   } catch (error) {
     await lock.release();
     throw error;
@@ -62,7 +61,7 @@ export async function acquireMastership(options: ElectionOptions): Promise<Maste
 
 /**
  * How long a candidate waits, after the lock became free, before it takes part: a nominee not at all, the others one
- * after another by rank (priority, then seq), later when there is a nominee. Infinity: it is no candidate.
+ * after another by rank (priority, then seq), later when there is a nominee.
  */
 export function turnMs(node: NodeRecord, view: CoordinatorView, rankStepMs: number): number {
   if (view.nomination?.nodeId === node.nodeId) return 0;
@@ -79,9 +78,8 @@ function isBefore(a: NodeRecord, b: NodeRecord): boolean {
 async function isItsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<boolean> {
   const view = await withoutMaster(coordinator, signal);
   if (view === null) return false;
-  const waitMs = turnMs(node, view, timings.rankStepMs);
-  if (waitMs === 0) return true;
-  await pause(waitMs, signal);
+  await pause(turnMs(node, view, timings.rankStepMs), signal);
+  // A watch may be late.
   return !signal.aborted && (await coordinator.read()).master === null;
 }
 
@@ -99,6 +97,20 @@ async function withoutMaster(coordinator: Coordinator, signal: AbortSignal): Pro
   } finally {
     watch.close();
     signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Does not stay in the queue behind a master: who follows it is decided by rank, not by who stood there first. */
+async function campaign({ coordinator, node, timings, signal }: ElectionOptions): Promise<MasterLock | null> {
+  const led = new AbortController();
+  const watch = coordinator.watch((view) => {
+    if (view !== null && view.master !== null) led.abort();
+  });
+  const { leaseTtlMs, campaignMs: deadlineMs } = timings;
+  try {
+    return await coordinator.campaign(node, { leaseTtlMs, deadlineMs, signal: AbortSignal.any([signal, led.signal]) });
+  } finally {
+    watch.close();
   }
 }
 
@@ -140,7 +152,10 @@ class HeldMastership implements Mastership {
     this.term = term;
     this.#lock = lock;
     this.#stallMs = leaseTtlMs / 2;
-    this.#tick = setInterval(() => this.#look(), leaseTtlMs / 10);
+    this.#tick = setInterval(() => {
+      this.#look();
+      this.#tickedAtMs = nowMs();
+    }, leaseTtlMs / 10);
     const lost = () => this.stepDown(`the master's lock is lost: ${errorMessage(lock.signal.reason)}`);
     if (lock.signal.aborted) lost();
     else lock.signal.addEventListener('abort', lost, { once: true });
@@ -173,9 +188,7 @@ class HeldMastership implements Mastership {
   }
 
   #look(): void {
-    const now = nowMs();
-    const stoodMs = now - this.#tickedAtMs;
-    this.#tickedAtMs = now;
+    const stoodMs = nowMs() - this.#tickedAtMs;
     if (stoodMs > this.#stallMs) this.stepDown(`the main loop stood still for ${Math.round(stoodMs)} ms`);
   }
 }
