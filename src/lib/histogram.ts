@@ -179,6 +179,11 @@ export class Histogram {
     this.#maxUs = Math.max(this.#maxUs, maxNs / 1e3);
   }
 
+  /** @throws RangeError when the bytes are no encoded histogram */
+  static check(bytes: Uint8Array): void {
+    parse(bytes);
+  }
+
   static decode(bytes: Uint8Array): Histogram {
     const histogram = new Histogram();
     histogram.mergeEncoded(bytes);

@@ -2,6 +2,7 @@ import { planEndMs } from '../task/plan.ts';
 import type { RunState } from '../task/status.ts';
 import type { RunChange } from './ports.ts';
 import { stopsOf } from './sends.ts';
+import { isWhole } from './stored-run.ts';
 import { isActive, NOTHING, type Decision, type Owner, type RunView } from './view.ts';
 
 /** The samples of what has ended may take this long to come and be stored. */
@@ -33,13 +34,13 @@ function why({ run }: RunView): string {
 
 /** Its worker is there and has samples that are not stored yet. */
 function isToCome(owner: Owner, stoppingForMs: number): boolean {
-  if (owner.record.finalSeq === null || owner.storedUpTo >= owner.record.finalSeq) return false;
+  if (owner.record.finalSeq === null || isWhole(owner.record.finalSeq, owner.storedUpTo)) return false;
   return owner.standing !== 'gone' && stoppingForMs < STORE_PATIENCE_MS;
 }
 
 function finish(view: RunView): Decision {
   const { run, owners, wallMs } = view;
-  const unknown = owners.filter(({ record, storedUpTo }) => record.finalSeq === null || storedUpTo < record.finalSeq);
+  const unknown = owners.filter(({ record, storedUpTo }) => !isWhole(record.finalSeq, storedUpTo));
   const isUntouched = owners.every(({ record }) => record.finalSeq === 0);
   const state: RunState =
     run.reason !== ''

@@ -2,69 +2,96 @@ import type { NodeRef } from '../cluster/ports.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Ledger } from './ledger.ts';
-import type { RunRecord, SampleRecord, TaskStore } from './ports.ts';
-import type { SampleKey } from './stored-run.ts';
+import type { SampleRecord, TaskStore } from './ports.ts';
+import { keyOf, type SampleKey } from './stored-run.ts';
 
-/** Runs that ended under this master and may still get results. */
-const MAX_CLOSED = 100;
+/** Ends that wait to be stored; what comes on top is said again by its worker. */
+const MAX_ENDS = 10_000;
 
 export interface LateResultsOptions {
-  store: TaskStore;
+  store: Pick<TaskStore, 'assignments' | 'putAssignments' | 'reviseRun'>;
   term: number;
   ledger: Ledger;
   log: Log;
 }
 
+interface End {
+  from: NodeRef;
+  key: SampleKey;
+  finalSeq: number;
+}
+
 /** What comes of runs that are over: it is stored, and raises the revision of the report. */
 export class LateResults {
   readonly #options: LateResultsOptions;
-  readonly #closed = new Map<bigint, RunRecord>();
-  #work: Promise<void> = Promise.resolve();
+  readonly #ends = new Map<string, End>();
+  /** Runs that have got samples. */
+  readonly #revised = new Set<bigint>();
+  #isBusy = false;
 
   constructor(options: LateResultsOptions) {
     this.#options = options;
   }
 
-  closed(run: RunRecord): void {
-    this.#closed.set(run.id, run);
-    const [oldest] = this.#closed.keys();
-    if (this.#closed.size > MAX_CLOSED) this.#closed.delete(oldest!);
-  }
-
+  /** These are in the store now. */
   stored(samples: readonly SampleRecord[]): void {
-    for (const runId of new Set(samples.map((sample) => sample.runId))) this.#do(() => this.#revise(runId));
+    for (const { runId } of samples) this.#revised.add(runId);
+    this.again();
   }
 
   /** A worker said how an assignment of such a run ended. */
   stopped(from: NodeRef, key: SampleKey, finalSeq: number): void {
-    this.#do(() => this.#finish(from, key, finalSeq));
+    if (this.#ends.size >= MAX_ENDS) return;
+    this.#ends.set(`${from.nodeId} ${keyOf(key)}`, { from, key, finalSeq });
+    this.again();
   }
 
-  /** One after another, each with the store's deadline. */
-  #do(work: () => Promise<void>): void {
-    this.#work = this.#work.then(work).catch((error: unknown) => {
-      this.#options.log.warn({ error: errorMessage(error) }, 'late results not stored');
+  /** Goes on with what waits; for each thing the store has its own deadline. */
+  again(): void {
+    if (this.#isBusy || this.#ends.size + this.#revised.size === 0) return;
+    this.#isBusy = true;
+    void this.#work().then((isDone) => {
+      this.#isBusy = false;
+      // What came while the last of it was being written.
+      if (isDone) this.again();
     });
   }
 
-  async #revise(runId: bigint): Promise<void> {
-    const run = this.#closed.get(runId);
-    if (run === undefined) return;
-    const change = { revision: run.revision + 1 };
-    if ((await this.#options.store.updateRun(this.#options.term, run, change)) !== 'written') return;
-    this.#closed.set(runId, { ...run, ...change, version: run.version + 1 });
+  /** @returns false: the store does not take it now */
+  async #work(): Promise<boolean> {
+    try {
+      for (const [name, end] of this.#ends) {
+        this.#ends.delete(name);
+        await this.#finish(end);
+      }
+      for (const runId of this.#revised) await this.#revise(runId);
+      return true;
+    } catch (error) {
+      this.#options.log.warn({ error: errorMessage(error) }, 'late results not stored, trying again');
+      return false;
+    }
   }
 
-  async #finish(from: NodeRef, key: SampleKey, finalSeq: number): Promise<void> {
+  async #revise(runId: bigint): Promise<void> {
+    this.#revised.delete(runId);
+    try {
+      await this.#options.store.reviseRun(this.#options.term, runId);
+    } catch (error) {
+      this.#revised.add(runId);
+      throw error;
+    }
+  }
+
+  async #finish({ from, key, finalSeq }: End): Promise<void> {
     const { store, term, ledger } = this.#options;
     const records = await store.assignments(key.runId);
     const record = records.find((r) => r.number === key.assignment && r.incarnation === key.incarnation);
     if (record?.finalSeq === null) {
       const state = record.state === 'LOST' ? 'LOST' : 'STOPPED';
-      await store.putAssignments(term, [{ ...record, state, finalSeq }]);
+      if ((await store.putAssignments(term, [{ ...record, state, finalSeq }])) !== 'written') return;
     }
     await ledger.open(key.runId);
-    if (record !== undefined) ledger.setFinal(key, finalSeq);
+    if (record !== undefined) ledger.setFinal(key, record.finalSeq ?? finalSeq);
     ledger.ack(from, key);
   }
 }

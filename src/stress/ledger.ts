@@ -1,5 +1,6 @@
 import type { NodeRef } from '../cluster/ports.ts';
 import { errorMessage } from '../lib/errors.ts';
+import { Histogram } from '../lib/histogram.ts';
 import type { Log } from '../lib/log.ts';
 import { Backoff, pause } from '../lib/wait.ts';
 import { decodeSample, sampleDigest } from '../task/sample-codec.ts';
@@ -17,6 +18,8 @@ const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 /** What is stored at once. */
 const MAX_BATCH = 1_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+/** Runs that no master looks after and that still get results: so many are kept in mind. */
+const MAX_IDLE_RUNS = 200;
 const RETRY_MIN_MS = 50;
 const RETRY_MAX_MS = 1_000;
 
@@ -48,13 +51,15 @@ interface Entry {
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #runs = new Map<bigint, StoredRun>();
-  /** Runs that are being looked up, and what waits for them. */
+  /** Those of them that are kept in mind until they are closed. */
+  readonly #kept = new Set<bigint>();
+  /** Runs that are being looked up. */
   readonly #opening = new Map<bigint, Promise<void>>();
   readonly #queue: Entry[] = [];
+  /** Of what waits for the store, or for its run to be looked up. */
   #queuedBytes = 0;
   readonly #owed = new Map<string, { to: NodeRef; key: SampleKey }>();
   readonly #wake = new Wake();
-  readonly #problems = new Set<string>();
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -85,20 +90,29 @@ export class Ledger {
     return opening;
   }
 
+  /** The same of a run that is looked after: it is kept in mind until it is closed. @throws CodedError UNAVAILABLE */
+  keep(runId: bigint): Promise<void> {
+    this.#kept.add(runId);
+    return this.open(runId);
+  }
+
   /** The run is over: what is known of it is forgotten, and read again if more comes. */
   close(runId: bigint): void {
+    this.#kept.delete(runId);
     this.#runs.delete(runId);
+  }
+
+  /** The process is no more: it is owed nothing. */
+  forget({ nodeId, incarnation }: NodeRef): void {
+    for (const [name, { to }] of this.#owed) {
+      if (to.nodeId === nodeId && to.incarnation === incarnation) this.#owed.delete(name);
+    }
   }
 
   accept(from: NodeRef, message: SamplesMessage): void {
     const run = this.#runs.get(message.runId);
-    if (run === undefined) {
-      // Its worker sends it again; by then the run is known.
-      const opened = this.open(message.runId).then(() => this.#accept(from, message, this.#runs.get(message.runId)));
-      opened.catch((error: unknown) => this.#options.log.warn({ error: errorMessage(error) }, 'samples not taken'));
-      return;
-    }
-    this.#accept(from, message, run);
+    if (run !== undefined) this.#accept(from, message, run);
+    else void this.#acceptLater(from, message);
   }
 
   /** Tells a worker again what of an assignment is stored. */
@@ -142,14 +156,26 @@ export class Ledger {
     const { store } = this.#options;
     const [stored, assignments] = await Promise.all([store.storedUpTo(runId), store.assignments(runId)]);
     if (!this.#runs.has(runId)) this.#runs.set(runId, new StoredRun(runId, stored, assignments));
+    const idle = [...this.#runs.keys()].filter((id) => !this.#kept.has(id));
+    for (const id of idle.slice(0, Math.max(0, idle.length - MAX_IDLE_RUNS))) this.#runs.delete(id);
   }
 
-  #accept(from: NodeRef, message: SamplesMessage, run: StoredRun | undefined): void {
-    if (run === undefined) return;
+  /** When its run has been looked up. What there is no room for is sent again by its worker. */
+  async #acceptLater(from: NodeRef, message: SamplesMessage): Promise<void> {
+    const bytes = message.samples.reduce((sum, { data }) => sum + data.length, 0);
+    if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES) return;
+    this.#queuedBytes += bytes;
+    await this.open(message.runId).catch(() => undefined);
+    this.#queuedBytes -= bytes;
+    const run = this.#runs.get(message.runId);
+    if (run !== undefined) this.#accept(from, message, run);
+  }
+
+  #accept(from: NodeRef, message: SamplesMessage, run: StoredRun): void {
     const { runId, assignment, incarnation } = message;
     const key = { runId, assignment, incarnation };
     if (!run.knows(assignment)) {
-      this.#refuse(key, 'of an assignment that does not exist (was its task deleted?)');
+      this.#refuse(run, key, 'of an assignment that does not exist (was its task deleted?)');
       run.forgive(key, Math.max(...message.samples.map(({ seq }) => seq)));
       this.ack(from, key);
       return;
@@ -159,7 +185,7 @@ export class Ledger {
       if (this.#queue.length >= MAX_QUEUED || this.#queuedBytes >= MAX_QUEUED_BYTES) break;
       const verdict = run.judge({ ...key, seq: record.seq });
       repeated ||= verdict === 'stored';
-      if (verdict === 'refused') this.#refuse(key, `expected no sample after the final one, found ${record.seq}`);
+      if (verdict === 'refused') this.#refuse(run, key, `expected no sample after the final one, found ${record.seq}`);
       if (verdict === 'new') this.#enqueue(from, { ...record, ...key }, run);
     }
     if (repeated) this.ack(from, key);
@@ -167,25 +193,21 @@ export class Ledger {
   }
 
   #enqueue(from: NodeRef, record: SampleRecord, run: StoredRun): void {
+    let sample: Sample;
     try {
-      if (!Buffer.from(sampleDigest(record.data)).equals(record.digest))
-        throw new RangeError('its digest does not fit');
-      const sample = decodeSample(record.data);
-      if (sample.seq !== record.seq || sample.second !== record.second) throw new RangeError('its numbers do not fit');
-      run.queued(record);
-      this.#queue.push({ from, record });
-      this.#queuedBytes += record.data.length;
-      this.#options.onSample(record, sample);
+      sample = readSample(record);
     } catch (error) {
-      this.#refuse(record, `sample ${record.seq} cannot be read: ${errorMessage(error)}`);
+      this.#refuse(run, record, `sample ${record.seq} cannot be read: ${errorMessage(error)}`);
+      return;
     }
+    run.queued(record);
+    this.#queue.push({ from, record });
+    this.#queuedBytes += record.data.length;
+    this.#options.onSample(record, sample);
   }
 
-  #refuse(key: SampleKey, text: string): void {
-    const name = keyOf(key);
-    if (this.#problems.has(name) || this.#problems.size >= MAX_BATCH) return;
-    this.#problems.add(name);
-    this.#options.onProblem(key, text);
+  #refuse(run: StoredRun, key: SampleKey, text: string): void {
+    if (run.isFirstProblem(key)) this.#options.onProblem(key, text);
   }
 
   #take(): Entry[] {
@@ -225,4 +247,13 @@ export class Ledger {
     for (const { to, key } of acks.values()) this.ack(to, key);
     return true;
   }
+}
+
+/** @throws RangeError when it is not what it says it is, or could not be merged */
+function readSample({ seq, second, digest, data }: SampleRecord): Sample {
+  if (!Buffer.from(sampleDigest(data)).equals(digest)) throw new RangeError('its digest does not fit');
+  const sample = decodeSample(data);
+  if (sample.seq !== seq || sample.second !== second) throw new RangeError('its numbers do not fit');
+  for (const histogram of Object.values(sample.histograms)) Histogram.check(histogram);
+  return sample;
 }

@@ -19,16 +19,16 @@ export class LiveRun {
   /** The last second each assignment has told of. */
   readonly #told = new Map<number, number>();
   readonly #merged = new Map<number, Sample>();
-  readonly #firstSecond: number;
-  #nextSecond: number;
+  #firstSecond = Infinity;
+  #nextSecond = Infinity;
   #ended = false;
 
-  /** @param firstSecond what was before is in the store only */
-  constructor(firstSecond: number) {
+  /** What is added before this is called is left out. @param firstSecond what was before it is in the store only */
+  begin(firstSecond: number): void {
     this.#firstSecond = this.#nextSecond = firstSecond;
   }
 
-  /** The first second that is not merged yet; all before it are here or in the store. */
+  /** The first second that is not merged yet; all before it are here or in the store. Infinity: not begun. */
   get nextSecond(): number {
     return this.#nextSecond;
   }

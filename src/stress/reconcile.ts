@@ -31,6 +31,8 @@ export function reconcile(view: RunView): Decision {
   if (run.wanted.state === 'STOPPED') return stopWanted(view);
   try {
     if (run.plan === null) return begin(view);
+    // Who has a share will say how far the run is.
+    if (view.elapsedMs === null) return NOTHING;
     return (
       ended(view, run.plan) ?? broken(view) ?? changed(view, run.plan) ?? cover(view, run.plan) ?? stand(view, run.plan)
     );

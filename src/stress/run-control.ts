@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Member, NodeRef } from '../cluster/ports.ts';
 import { nowMs } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
@@ -17,6 +18,7 @@ import type {
   Written,
 } from './ports.ts';
 import { END_TOLERANCE_MS, reconcile } from './reconcile.ts';
+import { RunClock } from './run-clock.ts';
 import { readSeconds } from './seconds.ts';
 import { fractionOf } from './shares.ts';
 import { isActive, runName, type Decision, type RunCandidate, type RunView, type Said, type Send } from './view.ts';
@@ -60,34 +62,31 @@ export class Changed extends Error {}
 /** One run under this master: gathers what is known, asks `reconcile`, and does what it says. */
 export class RunControl {
   run: RunRecord;
-  readonly live: LiveRun;
+  readonly live = new LiveRun();
   readonly #house: RunHouse;
+  readonly #log: Log;
   readonly #owners = new Map<number, OwnerState>();
-  /** Run time 0; null: not begun. */
-  #begunAtMs: number | null = null;
-  #isClockSure = false;
+  readonly #clock: RunClock;
   #asked: Plan | null = null;
   #stoppingSinceMs: number | null = null;
 
-  private constructor(house: RunHouse, run: RunRecord, firstLiveSecond: number) {
+  private constructor(house: RunHouse, run: RunRecord, clock: RunClock) {
     this.#house = house;
     this.run = run;
-    this.live = new LiveRun(firstLiveSecond);
+    this.#clock = clock;
+    this.#log = house.log.child({ task: `tasks/${run.taskId}`, run: runName(run) });
   }
 
   /** Takes up a run as it is stored. @throws CodedError UNAVAILABLE */
   static async load(house: RunHouse, run: RunRecord): Promise<RunControl> {
     const { store, ledger } = house;
-    const [assignments] = await Promise.all([store.assignments(run.id), ledger.open(run.id)]);
-    const stored = await storedOf(store, run);
-    const wallElapsedMs = run.startedWallMs === null ? 0 : Date.now() - run.startedWallMs;
-    const elapsedMs = Math.max(0, wallElapsedMs, stored.seconds * 1000);
-    // A new master misses what workers sent to the former one: it tells only of seconds that are wholly its own.
-    const control = new RunControl(house, run, run.plan === null ? 0 : Math.floor(elapsedMs / 1000) + 2);
+    const [assignments] = await Promise.all([store.assignments(run.id), ledger.keep(run.id)]);
+    const control = new RunControl(house, run, new RunClock(await guessOf(store, run)));
     for (const record of assignments) control.#owners.set(record.number, new OwnerState(record, false));
-    for (const [number, hits] of stored.scheduled) control.#owners.get(number)!.scheduled = hits;
-    if (run.plan !== null) control.#begunAtMs = nowMs() - elapsedMs;
+    const scheduled = await scheduledOf(store, run);
+    for (const [number, owner] of control.#owners) owner.scheduled = scheduled.get(number) ?? 0;
     if (run.state === 'STOPPING') control.#stoppingSinceMs = nowMs();
+    if (run.state !== 'PENDING') control.#log.info({ state: run.state }, 'run taken up');
     return control;
   }
 
@@ -99,9 +98,9 @@ export class RunControl {
     return FINAL_STATES.has(this.run.state);
   }
 
-  /** null: not begun. */
+  /** null: not begun, or not known yet. */
   get elapsedMs(): number | null {
-    return this.#begunAtMs === null ? null : nowMs() - this.#begunAtMs;
+    return this.#clock.elapsedMs;
   }
 
   /** What is being loaded. */
@@ -118,29 +117,30 @@ export class RunControl {
     return isApplied && [...this.#owners.values()].filter(isActive).every((o) => o.confirmed >= o.record.version);
   }
 
-  /** Hits per second that a node has of this run. */
-  loadOf(nodeId: string): number {
-    if (this.run.plan === null || this.run.task.spec.load.model !== 'open') return 0;
-    const part = this.shares
-      .filter((record) => record.nodeId === nodeId)
-      .reduce((sum, r) => sum + fractionOf(r.share), 0);
-    return part * unitTarget(this.run, this.#asked ?? this.run.plan, Math.max(0, this.elapsedMs ?? 0));
+  /** Hits per second that each node has of this run, by node id. */
+  get loads(): ReadonlyMap<string, number> {
+    const loads = new Map<string, number>();
+    if (this.run.plan === null || this.run.task.spec.load.model !== 'open') return loads;
+    const unit = unitTarget(this.run, this.#asked ?? this.run.plan, Math.max(0, this.elapsedMs ?? 0));
+    for (const { nodeId, share } of this.shares) {
+      loads.set(nodeId, (loads.get(nodeId) ?? 0) + fractionOf(share) * unit);
+    }
+    return loads;
   }
 
   // --- What comes in ---------------------------------------------------------------------------------------------
 
-  /** As it is stored now. @param reload whether the assignments may have changed too */
+  /** As it is stored now. @param reload what was written last may have come to the store or not */
   async refresh(run: RunRecord, reload: boolean): Promise<void> {
     this.run = run;
     if (run.state === 'STOPPING') this.#stoppingSinceMs ??= nowMs();
     if (!reload) return;
     this.#asked = null;
     for (const record of await this.#house.store.assignments(run.id)) {
-      const owner = this.#owners.get(record.number);
-      if (owner === undefined) this.#owners.set(record.number, new OwnerState(record, false));
-      else owner.record = record;
+      const known = this.#owners.get(record.number);
+      if (known === undefined || !isDeepStrictEqual(known.record, record)) this.#wrote(record);
     }
-    if (run.plan !== null) this.#begunAtMs ??= nowMs() - Math.max(0, Date.now() - (run.startedWallMs ?? Date.now()));
+    if (run.plan !== null) this.#begun(Date.now() - (run.startedWallMs ?? Date.now()));
   }
 
   /**
@@ -153,17 +153,16 @@ export class RunControl {
     for (const owner of this.#owners.values()) {
       if (owner.belongsTo(from)) owner.hello(entries.find((e) => e.assignment === owner.record.number) ?? null);
     }
-    const loading = entries.filter(({ finalSeq }) => finalSeq === null);
-    const isOurs = (entry: RunningAssignment) => {
+    const ownerOf = (entry: RunningAssignment) => {
       const owner = this.#owners.get(entry.assignment);
-      return owner !== undefined && owner.belongsTo(from) && isActive(owner);
+      return owner?.belongsTo(from) === true ? owner : undefined;
     };
-    const ours = loading.filter(isOurs);
-    if (!this.#isClockSure && ours.length > 0) {
-      this.#begunAtMs = nowMs() - Math.max(...ours.map(({ elapsedMs }) => elapsedMs));
-      this.#isClockSure = true;
-    }
-    return loading.filter((entry) => !isOurs(entry));
+    const told = entries.filter((entry) => ownerOf(entry) !== undefined).map(({ elapsedMs }) => elapsedMs);
+    if (told.length > 0 && this.#clock.heard(Math.max(...told))) this.#beginLive();
+    return entries.filter((entry) => {
+      const owner = ownerOf(entry);
+      return entry.finalSeq === null && (owner === undefined || !isActive(owner));
+    });
   }
 
   message(from: NodeRef, message: Exclude<StressToMaster, { type: 'samples' }>): void {
@@ -176,9 +175,10 @@ export class RunControl {
       const isEarly = owner.stopSentMs === null && run.state !== 'STOPPING' && !isOver;
       if (isEarly) this.#say({ kind: 'run.refused', text: `nodes/${from.nodeId} ended early: ${message.why}` });
       owner.stopped(message.finalSeq, message.why, isEarly);
+      if (owner.record.finalSeq !== null) this.#house.ledger.ack(from, { ...message, runId: run.id });
     } else if (message.error === null) owner.acknowledged(message.version);
     else if (message.type === 'assignAck' && owner.confirmed === 0) owner.refused = message.error;
-    else this.#house.log.warn({ run: this.name, worker: from.nodeId, error: message.error }, 'not applied by a worker');
+    else this.#log.warn({ worker: from.nodeId, error: message.error }, 'not applied by a worker');
   }
 
   sample(assignment: number, sample: Sample): void {
@@ -200,6 +200,7 @@ export class RunControl {
 
   /** @throws Fenced, Changed, CodedError UNAVAILABLE */
   async pass(): Promise<void> {
+    this.#guessClock();
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const decision = reconcile(this.#view());
       if (decision.records.length === 0 && decision.change === null) {
@@ -217,6 +218,24 @@ export class RunControl {
   abandon(why: string): void {
     for (const owner of this.#owners.values()) if (isActive(owner)) this.#stop(owner, why);
     this.live.end();
+  }
+
+  /** This master has begun the run. */
+  #begun(elapsedMs: number): void {
+    if (this.#clock.begun(elapsedMs)) this.live.begin(0);
+  }
+
+  #guessClock(): void {
+    if (this.run.plan === null || this.elapsedMs !== null) return;
+    const mayTell = (owner: OwnerState) =>
+      isActive(owner) && !owner.missing && this.#house.standingOf(owner.ref) !== 'gone';
+    if ([...this.#owners.values()].some(mayTell)) return;
+    if (this.#clock.guess()) this.#beginLive();
+  }
+
+  /** A new master misses what workers sent to the former one: it tells only of seconds that are wholly its own. */
+  #beginLive(): void {
+    this.live.begin(Math.max(0, Math.floor(this.elapsedMs! / 1000) + 2));
   }
 
   #view(): RunView {
@@ -260,10 +279,7 @@ export class RunControl {
       this.run = { ...this.run, ...change, version: this.run.version + 1 };
       if (change.state === 'STOPPING') this.#stoppingSinceMs = nowMs();
       if (asked !== undefined) this.#asked = asked;
-      if (this.#begunAtMs === null && this.run.plan !== null) {
-        this.#begunAtMs = nowMs() + START_AFTER_MS;
-        this.#isClockSure = true;
-      }
+      if (this.run.plan !== null) this.#begun(-START_AFTER_MS);
     }
     for (const sentence of said) this.#say(sentence);
     this.live.wake.tell();
@@ -315,7 +331,7 @@ export class RunControl {
   }
 
   #say({ kind, text }: Said): void {
-    this.#house.log.info({ run: this.name, state: this.run.state }, text);
+    this.#log.info({ state: this.run.state }, text);
     this.#house.event(kind, this.name, text);
   }
 }
@@ -325,19 +341,21 @@ function check(written: Written): void {
   if (written === 'changed') throw new Changed('the row is not as expected');
 }
 
-/** What the stored samples tell: how far the run has come, and where hits are limited how many each assignment made. */
-async function storedOf(
-  store: TaskStore,
-  run: RunRecord,
-): Promise<{ seconds: number; scheduled: Map<number, number> }> {
+/** How far the run seems to be: by what is stored of it, or by the wall clocks of two masters. */
+async function guessOf(store: TaskStore, run: RunRecord): Promise<number | null> {
+  if (run.plan === null) return null;
+  const lastSecond = (await store.lastSecond(run.id)) ?? -1;
+  return Math.max(0, Date.now() - (run.startedWallMs ?? Date.now()), (lastSecond + 1) * 1000);
+}
+
+/** Where hits are limited: how many each assignment has made, as its stored samples say. */
+async function scheduledOf(store: TaskStore, run: RunRecord): Promise<Map<number, number>> {
   const scheduled = new Map<number, number>();
-  let seconds = 0;
-  if (run.plan === null || run.task.spec.load.hits === null) return { seconds, scheduled };
-  for await (const { second, parts } of readSeconds(store, run.id, 0)) {
-    seconds = second + 1;
+  if (run.plan === null || run.task.spec.load.hits === null) return scheduled;
+  for await (const { parts } of readSeconds(store, run.id, 0)) {
     for (const { record, sample } of parts) {
       scheduled.set(record.assignment, (scheduled.get(record.assignment) ?? 0) + sample.counts.scheduled);
     }
   }
-  return { seconds, scheduled };
+  return scheduled;
 }

@@ -1,28 +1,26 @@
-import type { MasterContext, Member, MemberEvent, NodeRef } from '../cluster/ports.ts';
+import type { MasterContext, MemberEvent, NodeRef } from '../cluster/ports.ts';
 import { nowMs } from '../lib/clock.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { Early } from './early.ts';
 import { EventWriter } from './event-writer.ts';
 import { LateResults } from './late-results.ts';
 import { Ledger } from './ledger.ts';
 import type { RunRecord, StressHello, StressToMaster, TaskStore } from './ports.ts';
 import { Changed, Fenced, RunControl, type RunHouse } from './run-control.ts';
 import { Strays } from './strays.ts';
-import type { RunCandidate } from './view.ts';
+import { runName } from './view.ts';
 import { Wake } from './wake.ts';
+import { Workforce } from './workforce.ts';
 
 /** Rows that another program changed are found by then. */
 const POLL_MS = 1_000;
-/** After changes the store is read again at most this often. */
-const MIN_READ_MS = 20;
+/** While something runs it is looked after this often: its seconds are told soon after they are whole. */
+const BUSY_POLL_MS = 200;
+/** After something changed that was not expected. */
+const READ_AGAIN_MS = 20;
 /** After the store did not answer. */
 const RETRY_MS = 300;
-/** How long a worker has been here before a running run is rebalanced for it; and how long a new master waits for those that are registered. */
-export const SETTLE_MS = 3_000;
-/** A new master that knows nobody yet waits this long before it says that there is no worker. */
-const EMPTY_MS = 1_000;
-/** What comes before the runs are read is kept for later. */
-const MAX_EARLY = 10_000;
 
 export interface SessionOptions {
   context: MasterContext;
@@ -41,14 +39,12 @@ export class MasterSession {
   readonly #ledger: Ledger;
   readonly #late: LateResults;
   readonly #strays: Strays;
+  readonly #workforce: Workforce;
   readonly #house: RunHouse;
   readonly #controls = new Map<bigint, RunControl>();
   readonly #wake = new Wake();
-  readonly #beganMs = nowMs();
-  /** By process: when it said Hello. */
-  readonly #helloAtMs = new Map<string, number>();
-  /** What came before the runs were read; null: they are. */
-  #early: (() => void)[] | null = [];
+  /** What comes before the runs are read. */
+  readonly #early = new Early();
   #mustRead = true;
   #mustReload = false;
   #readAtMs = -Infinity;
@@ -80,6 +76,7 @@ export class MasterSession {
       log,
     });
     this.#late = new LateResults({ store, term: context.term, ledger: this.#ledger, log });
+    this.#workforce = new Workforce({ context, loadsBeside: (run) => this.#loadsBeside(run) });
     this.#house = this.#makeHouse(send);
   }
 
@@ -107,7 +104,7 @@ export class MasterSession {
     const { context } = this;
     using listening = new DisposableStack();
     listening.use(context.onHello((from, state) => this.#hello(from, state)));
-    listening.use(context.onMessage((from, payload) => this.#whenReady(() => this.#message(from, payload))));
+    listening.use(context.onMessage((from, payload) => this.#arrived(from, payload as StressToMaster)));
     listening.use(context.onMember((event) => this.#member(event)));
     this.events.add('master.elected', `nodes/${context.node.nodeId}`, `master of term ${context.term}`);
     const writing = Promise.all([this.#ledger.run(context.signal), this.events.run(context.signal)]);
@@ -115,27 +112,31 @@ export class MasterSession {
     while (!context.signal.aborted) {
       const seen = this.#wake.count;
       await this.#pass();
-      await this.#wake.after(seen, this.#mustRead ? MIN_READ_MS : this.#pauseMs(), context.signal);
+      await this.#wake.after(seen, this.#pauseMs(), context.signal);
     }
     await writing;
     for (const control of this.#controls.values()) control.live.end();
     this.changed.tell();
   }
 
-  /** While something runs its seconds are told soon after they are whole. */
   #pauseMs(): number {
-    return this.#controls.size > 0 ? POLL_MS / 5 : POLL_MS;
+    if (this.#mustRead) return READ_AGAIN_MS;
+    return this.#controls.size > 0 ? BUSY_POLL_MS : POLL_MS;
   }
 
   async #pass(): Promise<void> {
+    this.#workforce.changed();
     try {
-      if (!(await this.#read())) return;
-      for (const control of [...this.#controls.values()]) await this.#passOf(control);
-      this.#strays.stop();
-      this.#ledger.ackAgain();
+      if (await this.#read()) {
+        for (const control of this.controls) await this.#passOf(control);
+        this.#strays.stop();
+        this.#ledger.ackAgain();
+        this.#late.again();
+      }
     } catch (error) {
       this.#failed(error);
     }
+    for (const control of this.#controls.values()) control.publish();
     this.changed.tell();
   }
 
@@ -144,18 +145,21 @@ export class MasterSession {
     try {
       await control.pass();
     } catch (error) {
-      if (error instanceof Fenced || error instanceof Changed || error instanceof CodedError) throw error;
-      // A defect in one run shall not take the others down.
+      const isOurs = error instanceof Fenced || (error instanceof CodedError && error.code === 'UNAVAILABLE');
+      if (isOurs) throw error;
+      // What is wrong with one run shall not take the others down.
+      this.#mustRead = this.#mustReload = true;
+      if (error instanceof Changed) return;
       this.#log.error({ run: control.name, error: errorMessage(error) }, 'the run cannot be looked after');
+      this.#retryAtMs = nowMs() + RETRY_MS;
     }
-    control.publish();
     if (control.isFinal) this.#drop(control);
   }
 
   /** @returns false: what is stored is not known now, so nothing may be decided */
   async #read(): Promise<boolean> {
     const atMs = nowMs();
-    if (atMs < this.#retryAtMs) return !this.#mustReload;
+    if (atMs < this.#retryAtMs) return false;
     if (!this.#mustRead && atMs - this.#readAtMs < POLL_MS) return true;
     if (atMs - this.#takenUpAtMs >= POLL_MS) {
       await this.#store.takeUpRequests(this.context.term);
@@ -175,21 +179,19 @@ export class MasterSession {
       throw error;
     }
     this.#readAtMs = atMs;
-    this.#ready();
+    this.#early.end();
     return true;
   }
 
   async #takeUp(run: RunRecord, reload: boolean): Promise<void> {
     const known = this.#controls.get(run.id);
     if (known !== undefined) return known.refresh(run, reload);
-    this.#controls.set(run.id, await RunControl.load(this.#house, run));
-    if (run.state !== 'PENDING') this.#log.info({ run: run.id, state: run.state }, 'run taken up');
-  }
-
-  #ready(): void {
-    const early = this.#early;
-    this.#early = null;
-    for (const act of early ?? []) act();
+    try {
+      this.#controls.set(run.id, await RunControl.load(this.#house, run));
+    } catch (error) {
+      if (error instanceof CodedError) throw error;
+      this.#log.error({ run: runName(run), error: errorMessage(error) }, 'the run cannot be taken up');
+    }
   }
 
   /** It ended in the store, by a hand that is not ours. */
@@ -202,13 +204,11 @@ export class MasterSession {
   #drop(control: RunControl): void {
     this.#controls.delete(control.run.id);
     this.#ledger.close(control.run.id);
-    this.#late.closed(control.run);
   }
 
   #failed(error: unknown): void {
     if (error instanceof Fenced) return this.#fenced();
     this.#mustRead = this.#mustReload = true;
-    if (error instanceof Changed) return;
     if (!(error instanceof CodedError)) throw error;
     this.#log.warn({ error: error.message }, 'the runs were not looked after, trying again');
     this.#retryAtMs = nowMs() + RETRY_MS;
@@ -220,16 +220,11 @@ export class MasterSession {
 
   // --- What comes in ---------------------------------------------------------------------------------------------
 
-  #whenReady(act: () => void): void {
-    if (this.#early === null) act();
-    else if (this.#early.length < MAX_EARLY) this.#early.push(act);
-  }
-
   #hello(from: NodeRef, state: unknown): void {
     const running = (state as Partial<StressHello> | undefined)?.running ?? [];
-    this.#helloAtMs.set(processOf(from), nowMs());
-    if (this.#early !== null && running.length > 0) this.#strays.withhold(from);
-    this.#whenReady(() => this.#helloNow(from, running));
+    this.#workforce.hello(from);
+    if (!this.#early.isOver && running.length > 0) this.#strays.withhold(from);
+    this.#early.act(() => this.#helloNow(from, running));
     this.#wake.tell();
   }
 
@@ -244,8 +239,13 @@ export class MasterSession {
     }
   }
 
-  #message(from: NodeRef, payload: unknown): void {
-    const message = payload as StressToMaster;
+  #arrived(from: NodeRef, message: StressToMaster): void {
+    const samples = message.type === 'samples' ? message.samples : [];
+    const bytes = samples.reduce((sum, { data }) => sum + data.length, 0);
+    this.#early.act(() => this.#message(from, message), bytes);
+  }
+
+  #message(from: NodeRef, message: StressToMaster): void {
     if (message.type === 'samples') return this.#ledger.accept(from, message);
     const control = this.#controls.get(message.runId);
     if (message.type === 'stopped') {
@@ -261,8 +261,10 @@ export class MasterSession {
     if (kind === 'deleted') {
       this.events.add('node.left', `nodes/${node.nodeId}`, `${node.address} left`);
       this.#strays.forget(node);
-      this.#helloAtMs.delete(processOf(node));
+      this.#ledger.forget(node);
+      this.#workforce.left(node);
     }
+    this.#workforce.changed();
     this.#wake.tell();
     this.changed.tell();
   }
@@ -282,9 +284,9 @@ export class MasterSession {
       log: this.#log,
       send,
       standingOf: (ref) => context.standingOf(ref),
-      isLeaving: (ref) => this.#memberOf(ref).some(({ leaving, draining }) => leaving || draining),
-      candidatesFor: (run) => this.#candidatesFor(run),
-      awaited: () => this.#awaited(),
+      isLeaving: (ref) => this.#workforce.isLeaving(ref),
+      candidatesFor: (run) => this.#workforce.candidatesFor(run),
+      awaited: () => this.#workforce.awaited(),
       isWithheld: (ref) => this.#strays.isWithheld(ref),
       mayStray: (ref, { runId, number, version }) => {
         if (context.standingOf(ref) !== 'gone') this.#strays.add(ref, { runId, assignment: number, version });
@@ -293,35 +295,12 @@ export class MasterSession {
     };
   }
 
-  #memberOf({ nodeId, incarnation }: NodeRef): readonly Member[] {
-    return this.context.members().filter((m) => m.node.nodeId === nodeId && m.node.incarnation === incarnation);
+  #loadsBeside(run: RunRecord): ReadonlyMap<string, number> {
+    const sums = new Map<string, number>();
+    for (const control of this.#controls.values()) {
+      if (control.run.id === run.id) continue;
+      for (const [nodeId, load] of control.loads) sums.set(nodeId, (sums.get(nodeId) ?? 0) + load);
+    }
+    return sums;
   }
-
-  #awaited(): number {
-    const ageMs = nowMs() - this.#beganMs;
-    if (ageMs > SETTLE_MS) return 0;
-    const workers = this.context.members().filter(({ node }) => node.roles.includes('worker'));
-    if (!workers.some(({ connected }) => connected) && ageMs < EMPTY_MS) return 1;
-    return workers.filter(({ connected, registered, leaving }) => registered && !connected && !leaving).length;
-  }
-
-  #candidatesFor(run: RunRecord): RunCandidate[] {
-    const wantedLabels = Object.entries(run.placement.labels);
-    const others = this.controls.filter((control) => control.run.id !== run.id);
-    return this.context
-      .members()
-      .filter(({ connected, standing, leaving, draining }) => connected && standing === 'live' && !leaving && !draining)
-      .filter(({ node }) => node.roles.includes('worker'))
-      .filter(({ node }) => wantedLabels.every(([name, value]) => node.labels[name] === value))
-      .map(({ node, info }) => {
-        const taken = others.reduce((sum, control) => sum + control.loadOf(node.nodeId), 0);
-        const capacityLeft = info?.capacity == null ? null : Math.max(0, info.capacity - taken);
-        const settled = nowMs() - (this.#helloAtMs.get(processOf(node)) ?? nowMs()) >= SETTLE_MS;
-        return { node, info, capacityLeft, settled };
-      });
-  }
-}
-
-function processOf({ nodeId, incarnation }: NodeRef): string {
-  return `${incarnation} ${nodeId}`;
 }

@@ -9,6 +9,9 @@ export function keyOf({ runId, assignment, incarnation }: SampleKey): string {
   return `${runId} ${assignment} ${incarnation}`;
 }
 
+/** Assignments of which something is wrong. */
+const MAX_TOLD = 100;
+
 interface Numbers {
   /** All up to this are stored. */
   upTo: number;
@@ -19,9 +22,15 @@ interface Numbers {
   finalSeq: number | null;
 }
 
+/** All that an assignment made is known and stored. */
+export function isWhole(finalSeq: number | null, storedUpTo: number): boolean {
+  return finalSeq !== null && storedUpTo >= finalSeq;
+}
+
 /** Which samples of a run are stored, by number. */
 export class StoredRun {
   readonly #byKey = new Map<string, Numbers>();
+  readonly #told = new Set<string>();
   readonly #assignments: Set<number>;
 
   constructor(
@@ -79,6 +88,14 @@ export class StoredRun {
   forgive(key: SampleKey, upTo: number): void {
     const numbers = this.#numbers(key);
     numbers.upTo = Math.max(numbers.upTo, upTo);
+  }
+
+  /** Whether nothing was said yet of what is wrong with its samples; from now on something is. */
+  isFirstProblem(key: SampleKey): boolean {
+    const name = keyOf(key);
+    if (this.#told.has(name) || this.#told.size >= MAX_TOLD) return false;
+    this.#told.add(name);
+    return true;
   }
 
   #numbers(key: SampleKey): Numbers {

@@ -9,7 +9,7 @@ export interface RunView {
   run: RunRecord;
   nowMs: number;
   wallMs: number;
-  /** Run time; null: no worker was told to begin. Below 0: they are about to. */
+  /** Run time; below 0: workers are about to begin; null: none was told to, or this master does not know it yet. */
   elapsedMs: number | null;
   /** What the run would do if it was not paused; null: not known to this master yet. */
   asked: Plan | null;

@@ -1,0 +1,43 @@
+import { nowMs } from '../lib/clock.ts';
+
+/**
+ * How far a run is, by this process's clock. A master that takes a run up asks its workers, who know; the clocks of two
+ * nodes are compared only when nobody is left to be asked.
+ */
+export class RunClock {
+  /** Run time 0; null: not begun, or not known yet. */
+  #zeroAtMs: number | null = null;
+  /** Where it would be if nobody could be asked, on a clock like the one above; null: it had not begun. */
+  readonly #guessAtMs: number | null;
+
+  /** @param guessMs run time now as it seems; null: the run has not begun */
+  constructor(guessMs: number | null) {
+    this.#guessAtMs = guessMs === null ? null : nowMs() - guessMs;
+  }
+
+  /** Run time, ms; below 0: about to begin; null: not begun, or not known yet. */
+  get elapsedMs(): number | null {
+    return this.#zeroAtMs === null ? null : nowMs() - this.#zeroAtMs;
+  }
+
+  /** This master has begun it: run time now. @returns whether it is known only now */
+  begun(elapsedMs: number): boolean {
+    return this.#guessAtMs === null && this.#set(nowMs() - elapsedMs);
+  }
+
+  /** A worker said what run time it has now; the first word counts. @returns whether it is known only now */
+  heard(elapsedMs: number): boolean {
+    return this.#set(nowMs() - elapsedMs);
+  }
+
+  /** Nobody can say. @returns whether it is known only now */
+  guess(): boolean {
+    return this.#guessAtMs !== null && this.#set(this.#guessAtMs);
+  }
+
+  #set(zeroAtMs: number): boolean {
+    if (this.#zeroAtMs !== null) return false;
+    this.#zeroAtMs = zeroAtMs;
+    return true;
+  }
+}
