@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { decodeSample } from '../task/sample-codec.ts';
 import { mergeSamples } from '../task/merge.ts';
 import type { Sample } from '../task/sample.ts';
@@ -10,7 +11,8 @@ export interface StoredSecond {
 }
 
 /**
- * The stored seconds of a run in their order, those in which nothing is stored left out. Reads page by page.
+ * The stored seconds of a run in their order, those in which nothing is stored left out. Reads page by page, and lets the process do
+ * other things between two seconds: one of a thousand workers is tens of milliseconds of work.
  *
  * @param toSecond the first one that is not wanted
  * @throws CodedError UNAVAILABLE; RangeError when a sample is malformed
@@ -27,6 +29,7 @@ export async function* readSeconds(
     for (const [second, records] of Map.groupBy(page, (record) => record.second)) {
       yield { second, parts: records.map((record) => ({ record, sample: decodeSample(record.data) })) };
       from = second + 1;
+      await turn();
     }
   }
 }

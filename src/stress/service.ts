@@ -20,6 +20,7 @@ import type {
 } from './ports.ts';
 import { mergedSeconds } from './seconds.ts';
 import type { MasterSession } from './session.ts';
+import { isWhole } from './stored-run.ts';
 import { strategyNamed } from './strategy.ts';
 import { runName } from './view.ts';
 import { wantedProblems } from './wanted.ts';
@@ -144,7 +145,16 @@ export class StressService implements StressApi {
   async getRunReport(taskId: bigint, number: number): Promise<RunReport> {
     const run = await this.getRun(taskId, number);
     const report = await this.#makeReport(run, mergedSeconds(this.#store, run.id, 0));
-    return { run, complete: FINAL_STATES.has(run.state) && run.state !== 'DONE_INCOMPLETE', report };
+    return { run, complete: FINAL_STATES.has(run.state) && (await this.#isWhole(run)), report };
+  }
+
+  /** All samples of all its assignments are stored; those that came after its end count too. */
+  async #isWhole({ id }: RunRecord): Promise<boolean> {
+    const [assignments, stored] = await Promise.all([this.#store.assignments(id), this.#store.storedUpTo(id)]);
+    return assignments.every(({ number, incarnation, finalSeq }) => {
+      const own = stored.find((s) => s.assignment === number && s.incarnation === incarnation);
+      return isWhole(finalSeq, own?.upTo ?? 0);
+    });
   }
 
   async status(): Promise<ClusterStatus> {
