@@ -1,12 +1,11 @@
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { parse } from 'yaml';
 import { CodedError, systemReason } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { importCurl } from '../task/curl/index.ts';
 import { LIMITS } from '../task/defaults.ts';
 import { parseTaskFile } from '../task/file.ts';
-import { formatTask } from '../task/format.ts';
+import { taskInputOf } from '../task/format.ts';
 import { parseTask, type TaskInput } from '../task/schema.ts';
 import type { TaskSpec } from '../task/spec.ts';
 
@@ -110,7 +109,7 @@ function inputOf(spec: TaskSpec, baseDir: string): TaskInput {
     request: { ...spec.request, body: body?.kind === 'file' ? { ...body, path: absolute(body.path) } : body },
     tls: { ...spec.tls, caFile: orNull(caFile), certFile: orNull(certFile), keyFile: orNull(keyFile) },
   };
-  return parse(formatTask(moved)) as TaskInput;
+  return taskInputOf(moved);
 }
 
 /** The text of a file, or of standard input for `-`; read no further than a task file may be long. */
