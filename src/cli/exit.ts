@@ -1,3 +1,5 @@
+import type { Report } from '../report/schema.ts';
+
 /** The exit codes of every verb. */
 export const EXIT = {
   OK: 0,
@@ -5,6 +7,8 @@ export const EXIT = {
   FAILED: 1,
   /** The command line, or a file it names, is wrong; no hit was sent. */
   USAGE: 2,
+  /** Something that is needed does not answer: the cluster, or what a node depends on. A run on the cluster may go on. */
+  LOST: 3,
   /** The generator cannot be trusted. */
   INVALID: 98,
   /** An SLO was missed. */
@@ -32,4 +36,16 @@ export function runExitCode(outcome: RunOutcome): number {
   if (outcome.verdict === 'INVALID' || (outcome.strict && outcome.verdict === 'DEGRADED')) return EXIT.INVALID;
   if (outcome.slosMissed) return EXIT.SLO_MISSED;
   return EXIT.OK;
+}
+
+/** The same of a run's report. */
+export function reportExitCode(report: Report, outputFailed: boolean, strict: boolean): number {
+  return runExitCode({
+    outputFailed,
+    ok: report.counts.ok,
+    interrupted: report.run.stop.kind !== 'completed',
+    verdict: report.verdict.verdict,
+    slosMissed: report.slos.some(({ pass }) => !pass),
+    strict,
+  });
 }

@@ -4,7 +4,7 @@ import { show } from '../lib/show.ts';
 import { DEFAULTS } from '../task/defaults.ts';
 import { parseRate } from '../task/rate.ts';
 import type { TaskInput } from '../task/schema.ts';
-import type { LoadModel } from '../task/spec.ts';
+import type { LoadModel, StageSpec } from '../task/spec.ts';
 
 export type LoadInput = NonNullable<TaskInput['load']>;
 type StageInput = NonNullable<LoadInput['stages']>[0];
@@ -125,6 +125,14 @@ function stageMs(stage: StageInput): number {
   return stage.duration === undefined ? Infinity : parseDuration(String(stage.duration));
 }
 
+/** Stages for the rest of a run, whose model is not known here. */
+export function readStages(texts: readonly string[], problems: Problems): StageSpec[] {
+  return texts.map((text) => {
+    const { duration, target, shape = 'constant' } = readStage(text, 'open', problems);
+    return { durationMs: readDuration(String(duration), '--stage', problems), target, shape };
+  });
+}
+
 /** `30s:1000` is a ramp, `30s=1000` a step. */
 function readStage(text: string, model: LoadModel, problems: Problems): StageInput {
   const [, duration = '', separator, target = ''] = /^([^:=]+)([:=])([^:=]+)$/.exec(text) ?? [];
@@ -164,7 +172,7 @@ function fitStages(
   model: LoadModel,
   problems: Problems,
 ): StageInput[] {
-  let restMs = readDuration(duration, problems);
+  let restMs = readDuration(duration, '-d', problems);
   let from = 0;
   const fitted: StageInput[] = [];
   for (const stage of stages) {
@@ -186,14 +194,14 @@ function along(from: number, to: number, part: number): number {
 }
 
 /** 1 ms stands for what was not right and is told of. */
-function readDuration(text: string, problems: Problems): number {
+function readDuration(text: string, flag: string, problems: Problems): number {
   try {
     const ms = parseDuration(text);
     if (ms > 0) return ms;
-    problems.push(`-d: expected a duration longer than 0, found ${show(text)}`);
+    problems.push(`${flag}: expected a duration longer than 0, found ${show(text)}`);
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
-    problems.push(`-d: ${error.message}`);
+    problems.push(`${flag}: ${error.message}`);
   }
   return 1;
 }

@@ -1,15 +1,16 @@
 import { Command } from '@commander-js/extra-typings';
+import { OUTPUT_HELP } from './report-output.ts';
 
 const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
+export const URL_ARGUMENT = ['[url]', 'http: or https: URL of the target'] as const;
+
 /**
- * The flags of `gostress run`, as texts; flags.ts says what they mean. No defaults here: an absent flag leaves the
- * task file's value, or the task's default, as it is.
+ * The flags that say what a task is, as texts; task-flags.ts says what they mean. No defaults here: an absent flag leaves
+ * the task file's value, or the task's default, as it is.
  */
-export function runCommand() {
-  return new Command('run')
-    .description('Stress a target and tell how it answered, and whether the numbers can be trusted')
-    .argument('[url]', 'http: or https: URL of the target')
+export function taskCommand(name: string) {
+  return new Command(name)
     .optionsGroup('What to send:')
     .option('-f, --file <file>', 'task file (YAML); "-" reads it from standard input')
     .option('--curl <command>', 'a curl command, or @FILE that holds one')
@@ -35,7 +36,6 @@ export function runCommand() {
     .option('--max-in-flight <n>', 'most hits in flight at a time (default: 10000)')
     .option('--on-saturated <policy>', 'when none may be sent at its instant: drop (default) or queue')
     .option('--grace <duration>', 'how long hits in flight may take at the end')
-    .option('--threads <n>', 'engine threads (default: as the load needs, at most the cores less one)')
     .optionsGroup('Connections:')
     .option('--timeout <duration>', 'for a whole hit, from its start to the last byte')
     .option('--connect-timeout <duration>', 'for DNS, TCP and TLS of a new connection')
@@ -54,14 +54,60 @@ export function runCommand() {
       collect,
     )
     .option('-v, --verify <name>', 'statusCode (is 200) or json (the field "code" is 200)')
-    .option('--slo <slo>', "judged at the end: 'p99 < 200ms', 'errors < 1%', 'rate > 950'; repeatable", collect)
+    .option(
+      '--slo <slo>',
+      "judged at the end: 'p99 < 200ms', 'errors < 1%', 'rate > 950', 'checks > 99%', 'dropped < 1%'; repeatable",
+      collect,
+    );
+}
+
+/** A command's flags as texts, those of a task among them. */
+export type TaskFlags = ReturnType<ReturnType<typeof taskCommand>['opts']>;
+
+/** The flags that say how a cluster spreads a task. */
+export interface PlacementFlags {
+  strategy?: string | undefined;
+  label?: string[] | undefined;
+  maxNodes?: string | undefined;
+  moving?: string | undefined;
+}
+
+/** The flags of `gostress run`. */
+export function runCommand() {
+  return taskCommand('run')
+    .argument(...URL_ARGUMENT)
+    .description('Stress a target and tell how it answered, and whether the numbers can be trusted')
     .option('--strict', 'a DEGRADED verdict fails like INVALID')
+    .optionsGroup('Where it runs:')
+    .option('--threads <n>', 'engine threads (default: as the load needs, at most the cores less one)')
+    .option('--cluster <host:port>', 'on the workers of this cluster (default: in this process)')
+    .option('--detach', 'with --cluster: print the name of the run and leave it to the cluster')
+    .option('--strategy <name>', 'with --cluster: least-loaded (default), weighted or even')
+    .option('--label <key=value>', 'with --cluster: only workers that have this label; repeatable', collect)
+    .option('--max-nodes <n>', 'with --cluster: most workers')
+    .option(
+      '--moving <mode>',
+      'with --cluster: when a lost share moves: strict (default, never above the rate) or fast',
+    )
     .optionsGroup('What is printed:')
-    .option('-o, --output <format>', 'json: only JSON on standard output; json=FILE: JSON there beside the summary')
+    .option('-o, --output <format>', OUTPUT_HELP)
     .option('--table', 'one row of a table each second instead of the live view')
     .option('--no-color', 'no colours (also: NO_COLOR=1)')
     .option('--dry-run', 'print the task as a file that -f accepts, and send nothing')
     .option('--show-secrets', 'with --dry-run: do not mask secrets');
 }
+
+/** The flags of `gostress tasks create` and `update`. */
+export function clusterTaskCommand(name: string) {
+  return taskCommand(name)
+    .optionsGroup('How it is spread:')
+    .option('--strategy <name>', 'least-loaded (default), weighted or even')
+    .option('--label <key=value>', 'only workers that have this label; repeatable', collect)
+    .option('--max-nodes <n>', 'most workers')
+    .option('--moving <mode>', 'when a lost share moves: strict (default, never above the rate) or fast')
+    .optionsGroup('Options:');
+}
+
+export type ClusterTaskFlags = ReturnType<ReturnType<typeof clusterTaskCommand>['opts']>;
 
 export type RunOptions = ReturnType<ReturnType<typeof runCommand>['opts']>;

@@ -6,7 +6,7 @@ import { readTask, type TaskInput } from '../task/schema.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import { readCheckFlag } from './check-flag.ts';
 import { applyLoadFlags, numberOrText, type LoadChoice, type Problems } from './load-flags.ts';
-import type { RunOptions } from './options.ts';
+import type { TaskFlags } from './options.ts';
 import { readSource, type Source } from './source.ts';
 
 export interface FlaggedTask {
@@ -17,7 +17,7 @@ export interface FlaggedTask {
 }
 
 /** Which flag set a key of the task: a problem with the key, or with what is in it, is told of the flag. */
-const FLAG_OF: Readonly<Record<string, keyof RunOptions>> = {
+const FLAG_OF: Readonly<Record<string, keyof TaskFlags>> = {
   name: 'name',
   'request.url': 'url',
   'request.method': 'method',
@@ -47,7 +47,7 @@ const FLAG_OF: Readonly<Record<string, keyof RunOptions>> = {
   slos: 'slo',
 };
 
-const SHORT: Partial<Record<keyof RunOptions, string>> = {
+const SHORT: Partial<Record<keyof TaskFlags, string>> = {
   url: 'URL',
   method: '-m',
   header: '-H',
@@ -69,10 +69,14 @@ const SHORT: Partial<Record<keyof RunOptions, string>> = {
  */
 export async function readRunTask(
   url: string | undefined,
-  options: RunOptions,
+  options: TaskFlags,
   problems: string[] = [],
 ): Promise<FlaggedTask> {
-  const source = await readSource(url, options);
+  return await readTaskFrom(await readSource(url, options), options, problems);
+}
+
+/** The same with the source at hand. @throws CodedError as `readRunTask` */
+export async function readTaskFrom(source: Source, options: TaskFlags, problems: string[]): Promise<FlaggedTask> {
   const choice = applyLoadFlags(source.hasLoad ? (source.input.load ?? {}) : null, options, problems);
   const spec = readTask(withFlags(source.input, choice, options, problems));
   if (Array.isArray(spec)) {
@@ -83,7 +87,7 @@ export async function readRunTask(
   return { task, defaults: choice.defaults, warnings: source.warnings };
 }
 
-async function prepare(act: () => Promise<PreparedTask>, options: RunOptions, source: Source): Promise<PreparedTask> {
+async function prepare(act: () => Promise<PreparedTask>, options: TaskFlags, source: Source): Promise<PreparedTask> {
   try {
     return await act();
   } catch (error) {
@@ -97,7 +101,7 @@ async function prepare(act: () => Promise<PreparedTask>, options: RunOptions, so
 }
 
 /** What a problem's line begins with: the flag that set the key, or the file and the key. */
-function placeOf(key: string, options: RunOptions, source: Source): string {
+function placeOf(key: string, options: TaskFlags, source: Source): string {
   const top = Object.keys(FLAG_OF).find(
     (prefix) => key === prefix || key.startsWith(`${prefix}.`) || key.startsWith(`${prefix}[`),
   );
@@ -110,7 +114,7 @@ function placeOf(key: string, options: RunOptions, source: Source): string {
 }
 
 /** The input with every flag over it. Texts that are wrong are left for the schema to complain of: hence `unknown`. */
-function withFlags(input: TaskInput, choice: LoadChoice, options: RunOptions, problems: Problems): unknown {
+function withFlags(input: TaskInput, choice: LoadChoice, options: TaskFlags, problems: Problems): unknown {
   const { connections = {}, timeouts = {}, redirects = {}, tls = {} } = input;
   const checks = readChecks(options, problems);
   return present({
@@ -148,7 +152,7 @@ function withFlags(input: TaskInput, choice: LoadChoice, options: RunOptions, pr
   });
 }
 
-function withRequestFlags(request: TaskInput['request'], options: RunOptions, problems: Problems): object {
+function withRequestFlags(request: TaskInput['request'], options: TaskFlags, problems: Problems): object {
   const added = (options.header ?? []).flatMap((text) => readHeader(text, problems));
   const names = new Set(added.map(({ name }) => name.toLowerCase()));
   const before = (request.headers ?? []) as { name: string; value: string }[];
@@ -176,7 +180,7 @@ function readBody(text: string): object {
   return text.startsWith('@') ? { file: absolute(text.slice(1)) ?? '' } : { text };
 }
 
-function readChecks({ check, verify }: RunOptions, problems: Problems): unknown[] | undefined {
+function readChecks({ check, verify }: TaskFlags, problems: Problems): unknown[] | undefined {
   if (check === undefined && verify === undefined) return undefined;
   const checks: unknown[] = (check ?? []).flatMap((text) => {
     try {

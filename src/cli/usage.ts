@@ -1,5 +1,5 @@
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { CodedError, errorMessage, type ErrorCode } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { nearest } from '../lib/suggest.ts';
 import { EXIT } from './exit.ts';
@@ -10,15 +10,23 @@ export interface ErrorEnd {
   exitCode: number;
 }
 
-/** @param command the verb that was called, or the whole program when none was */
+const EXIT_OF: Partial<Record<ErrorCode, number>> = {
+  USAGE: EXIT.USAGE,
+  INVALID_INPUT: EXIT.USAGE,
+  UNAVAILABLE: EXIT.LOST,
+};
+
+/**
+ * @param command the innermost verb that was called, or the whole program when none was
+ * @param argv what follows it
+ */
 export function errorEnd(error: unknown, command: CommandUnknownOpts, argv: readonly string[]): ErrorEnd {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return { lines: [], exitCode: EXIT.OK };
     return { lines: [parserProblem(error, command, argv)], exitCode: EXIT.USAGE };
   }
   if (error instanceof CodedError) {
-    const isUsage = error.code === 'USAGE' || error.code === 'INVALID_INPUT';
-    return { lines: error.problems, exitCode: isUsage ? EXIT.USAGE : EXIT.FAILED };
+    return { lines: error.problems, exitCode: EXIT_OF[error.code] ?? EXIT.FAILED };
   }
   const trace = error instanceof Error ? error.stack : undefined;
   return { lines: [`internal error: ${trace ?? errorMessage(error)}`], exitCode: EXIT.FAILED };
@@ -54,8 +62,8 @@ function unknownFlag(text: string, command: CommandUnknownOpts): string {
 function unknownVerb(word: string | undefined, program: CommandUnknownOpts): string {
   const verbs = program.commands.map((verb) => verb.name());
   const list = verbs.join(', ');
-  if (word === undefined) return `expected a verb (${list}), found none; gostress --help tells more`;
-  if (word.includes('://')) return 'expected a verb before the URL: gostress run URL';
+  if (word === undefined) return `expected a verb (${list}), found none; ${nameOf(program)} --help tells more`;
+  if (word.includes('://') && program.parent === null) return 'expected a verb before the URL: gostress run URL';
   const meant = nearest(word, verbs);
   const hint = meant === null ? '' : `; did you mean ${meant}?`;
   return `expected a verb (${list}), found ${show(word)}${hint}`;
@@ -64,4 +72,8 @@ function unknownVerb(word: string | undefined, program: CommandUnknownOpts): str
 function tooManyArguments(most: number): string {
   const expected = most === 1 ? '1 argument' : `${most} arguments`;
   return `expected at most ${expected} beside the flags, found more; values with spaces need quotes`;
+}
+
+function nameOf(command: CommandUnknownOpts): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }

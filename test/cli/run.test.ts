@@ -1,11 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTarget, type Target } from '../../src/load/target/server.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
 import { makeCertificates } from '../support/certificates.ts';
-import { MAIN, runCli, spawnCli, spawnCommand, type CliEnd } from '../support/cli.ts';
+import { MAIN, runCli, spawnCli, spawnCommand, type CliEnd, type CliProcess } from '../support/cli.ts';
 
 /** A load that suffices to see what a run prints. */
 const SHORT = ['-c', '2', '-d', '300ms'];
@@ -107,6 +111,14 @@ describe('what is printed', () => {
     expect(code).toBe(0);
   });
 
+  test('-o text=FILE is the summary in a file too', async () => {
+    const file = path.join(folder, 'report.txt');
+    const { code, stdout } = await run(target.url, ...SHORT, '-o', `text=${file}`);
+    expect(readFileSync(file, 'utf8')).toBe(stdout);
+    expect(stdout).toContain('Latencies');
+    expect(code).toBe(0);
+  });
+
   test('--table is a row a second and one for all', async () => {
     const { stderr } = await run(`${target.url}/?status=200:0.5,404:0.5`, '-q', '100', '-d', '2s', '--table');
     const rows = stderr.split('\n').map((line) => line.split('│').map((cell) => cell.trim()));
@@ -175,7 +187,7 @@ describe('exit codes', () => {
     await using cli = spawnCli(['run', target.url, '-q', '100', '-d', '4s', '--slo', 'p99 < 1us']);
     await cli.waitFor('stderr', /^1s /m);
     cli.child.kill('SIGSTOP');
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await sleep(1_500);
     cli.child.kill('SIGCONT');
     const { code, stdout, stderr } = await cli.ended;
     expect(stdout).toContain('INVALID generator-limited');
@@ -220,6 +232,34 @@ describe('signals', () => {
     expect(report.counts.aborted).toBeGreaterThan(0);
     expect(report.accounting.holds).toBe(true);
     expect(code).toBe(130);
+  });
+});
+
+describe('a signal while the report waits for its reader', () => {
+  const waiting = async (): Promise<{ cli: CliProcess; pipe: string }> => {
+    const pipe = path.join(folder, `pipe-${randomUUID()}`);
+    execFileSync('mkfifo', [pipe]);
+    const cli = spawnCli(['run', target.url, ...SHORT, '-o', `json=${pipe}`]);
+    await cli.waitFor('stdout', /Latencies/);
+    cli.child.kill('SIGINT');
+    await cli.waitFor('stderr', /SIGINT: the report is being written; once more gives it up/);
+    return { cli, pipe };
+  };
+
+  test('does not cost the report', async () => {
+    const { cli: started, pipe } = await waiting();
+    await using cli = started;
+    const written = readFile(pipe, 'utf8');
+    expect(await cli.ended).toMatchObject({ code: 0 });
+    expect(reportOf(await written).accounting.holds).toBe(true);
+  });
+
+  test('ends the command when it comes again', async () => {
+    await using cli = (await waiting()).cli;
+    // Two within 150 ms would count as one.
+    await sleep(200);
+    cli.child.kill('SIGINT');
+    expect(await cli.ended).toMatchObject({ code: null, signal: 'SIGINT' });
   });
 });
 

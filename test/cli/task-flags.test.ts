@@ -273,6 +273,17 @@ describe('of a curl command', () => {
     expect(Buffer.from(task.body!).toString()).toBe('x=1');
   });
 
+  test('its body is sent as curl sends it, whatever is in it', async () => {
+    const text = '  - a: "b" # c\r\n\t\u0085\u2028\ufeff\u{1f600}\n\n...\n---\n  ';
+    const place = file('odd-body', text);
+    const { task } = await taskOf('--curl', `curl ${URL} --data-binary @${place}`);
+    expect(Buffer.from(task.body!).toString()).toBe(text);
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    writeFileSync(place, bytes);
+    const binary = await taskOf('--curl', `curl ${URL} --data-binary @${place}`);
+    expect(Buffer.from(binary.task.body!)).toEqual(bytes);
+  });
+
   test('what it does not know is told with the place', async () => {
     expect(await problemsOf('--curl', `curl --nonsense ${URL}`)).toEqual([
       expect.stringMatching(/^--curl: .*--nonsense/),

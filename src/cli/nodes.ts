@@ -1,0 +1,80 @@
+import { Command } from '@commander-js/extra-typings';
+import type { ClusterMessage } from '../rpc/messages.ts';
+import { CLUSTER_FLAG, nodeName, withCluster } from './cluster.ts';
+import { jsonText, nodesText, pairsText, sharesText } from './messages-text.ts';
+import { writeText } from './output.ts';
+import { isJson, readLimit, upTo } from './pages.ts';
+import { runsText } from './runs.ts';
+
+const say = (text: string): Promise<void> => writeText(process.stdout, 'standard output', text);
+
+/** `gostress nodes …`: the nodes of a cluster. */
+export function nodesCommand() {
+  return new Command('nodes')
+    .description('Nodes of a cluster: list, drain')
+    .addCommand(listCommand())
+    .addCommand(drainCommand());
+}
+
+function listCommand() {
+  return new Command('list')
+    .description('Nodes, by name')
+    .option('--limit <n>', 'most nodes (default: 50)')
+    .option('-o, --output <format>', 'json')
+    .option(...CLUSTER_FLAG)
+    .action(async (flags) => {
+      const problems: string[] = [];
+      const [limit, json] = [readLimit(flags, problems), isJson(flags, problems)];
+      await withCluster(flags, problems, async (client) => {
+        const { items, more } = await upTo(limit, async (page) => {
+          const { nodes, nextPageToken } = await client.listNodes(page);
+          return { items: nodes, nextPageToken };
+        });
+        await say(json ? jsonText(items) : nodesText(items));
+        if (more) process.stderr.write('gostress nodes list: there are more; --limit shows them\n');
+      });
+    });
+}
+
+function drainCommand() {
+  return new Command('drain')
+    .description('Give a node no new work and move what it has, until it starts anew or the master changes')
+    .argument('<node>', 'name of a node: nodes/a, or a')
+    .option('-o, --output <format>', 'json')
+    .option(...CLUSTER_FLAG)
+    .action(async (text, flags) => {
+      const problems: string[] = [];
+      const [name, json] = [nodeName(text, problems), isJson(flags, problems)];
+      await withCluster(flags, problems, async (client) => {
+        const node = await client.drainNode(name);
+        await say(json ? jsonText(node) : nodesText([node]));
+      });
+    });
+}
+
+/** `gostress status`: the cluster at a glance. */
+export function statusCommand() {
+  return new Command('status')
+    .description('The cluster: its master, nodes, active runs and their shares')
+    .option('-o, --output <format>', 'json')
+    .option(...CLUSTER_FLAG)
+    .action(async (flags) => {
+      const problems: string[] = [];
+      const json = isJson(flags, problems);
+      await withCluster(flags, problems, async (client) => {
+        const cluster = await client.getCluster();
+        await say(json ? jsonText(cluster) : clusterText(cluster));
+      });
+    });
+}
+
+function clusterText({ master, term, nodes, runs }: ClusterMessage): string {
+  const head = pairsText([
+    ['master', master === null ? 'none' : `${master.name} at ${master.address}`],
+    ['term', term],
+  ]);
+  const active = runs.flatMap(({ run }) => (run === null ? [] : [run]));
+  const shares = runs.map((each) => `\n${each.run?.name ?? ''}\n${sharesText(each.shares)}`);
+  const text = active.length === 0 ? 'no active run\n' : `${runsText(active)}${shares.join('')}`;
+  return `${head}\n${nodesText(nodes)}\n${text}`;
+}
