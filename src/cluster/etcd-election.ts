@@ -34,8 +34,9 @@ interface ElectionPackage {
 }
 
 /** etcd's own election service, called as it is: etcd3's classes around it are not safe for the master's lock. */
-export class ElectionService implements Disposable {
-  readonly #clients: ElectionClient[];
+export class ElectionService {
+  readonly #hosts: readonly string[];
+  readonly #connect: (host: string) => ElectionClient;
   #next = 0;
 
   constructor(options: EtcdOptions) {
@@ -44,7 +45,8 @@ export class ElectionService implements Disposable {
     const definition = loadSync(file, { keepCase: true, longs: String, defaults: true });
     const { v3electionpb } = loadPackageDefinition(definition) as unknown as ElectionPackage;
     const credentials = channelCredentials(options);
-    this.#clients = options.hosts.map((host) => new v3electionpb.Election(host, credentials, CHANNEL_OPTIONS));
+    this.#hosts = options.hosts;
+    this.#connect = (host) => new v3electionpb.Election(host, credentials, CHANNEL_OPTIONS);
   }
 
   /**
@@ -58,8 +60,9 @@ export class ElectionService implements Disposable {
     request: { name: string; lease: string; value: string; token: string | null },
     { deadlineMs, signal }: { deadlineMs: number; signal: AbortSignal },
   ): Promise<LeaderKey | null> {
-    // One member after another, so that one that is down is not asked for ever.
-    const client = this.#clients[this.#next++ % this.#clients.length]!;
+    // One member after another, so that one that is down is not asked for ever; and each time a connection of its own:
+    // on one that the network has forgotten a campaign looks like one that waits.
+    const client = this.#connect(this.#hosts[this.#next++ % this.#hosts.length]!);
     const metadata = new Metadata();
     if (request.token !== null) metadata.set('token', request.token);
     return new Promise((resolve, reject) => {
@@ -69,6 +72,7 @@ export class ElectionService implements Disposable {
         { deadline: Date.now() + deadlineMs },
         (error, response) => {
           signal.removeEventListener('abort', cancel);
+          client.close();
           const leader = response?.leader ?? null;
           if (leader !== null) return resolve({ key: leader.key.toString(), rev: leader.rev });
           if (error?.code === status.DEADLINE_EXCEEDED || error?.code === status.CANCELLED) return resolve(null);
@@ -80,9 +84,5 @@ export class ElectionService implements Disposable {
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
     });
-  }
-
-  [Symbol.dispose](): void {
-    for (const client of this.#clients) client.close();
   }
 }

@@ -112,7 +112,6 @@ export class EtcdCoordinator implements Coordinator {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch.stop();
-    this.#election[Symbol.dispose]();
     this.#client.close();
     return Promise.resolve();
   }

@@ -50,7 +50,10 @@ describe('the turn of a candidate', () => {
 });
 
 const ends: (() => unknown)[] = [];
+let over = new AbortController();
 afterEach(async () => {
+  over.abort();
+  over = new AbortController();
   for (const end of ends.splice(0).reverse()) await end();
 });
 
@@ -60,7 +63,7 @@ interface Part extends Partial<ElectionOptions> {
 
 /** Takes part once; what was won is given back after the test. */
 async function acquire(part: Part): Promise<Mastership | null> {
-  const { signal } = new AbortController();
+  const { signal } = over;
   const options = { fence: new MemoryFence(), node: A, maxWorkerTerm: 0, timings: QUICK, signal, log: SILENT };
   const mastership = await acquireMastership({ ...options, ...part });
   if (mastership !== null) ends.push(() => mastership.release());
@@ -146,7 +149,7 @@ describe('the term', () => {
   });
 });
 
-describe('a fence in trouble', () => {
+describe('a fence in trouble', { timeout: 20_000 }, () => {
   test('one that cannot read it does not campaign; another can become master', async () => {
     const hub = new MemoryHub();
     const coordinator = new CountedCoordinator(hub);

@@ -69,6 +69,21 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
     await lock.release();
   });
 
+  test('connections that the network has forgotten are replaced', async () => {
+    await using proxy = await TcpProxy.start(etcd.host);
+    await using coordinator = connect('forgotten', proxy.address);
+    const views: (CoordinatorView | null)[] = [];
+    coordinator.watch((view) => views.push(view));
+    await (await campaign(coordinator))!.release();
+    proxy.forget();
+    const registration = await eventually(() => coordinator.register(nodeNamed('a'), TTL_MS));
+    const lock = await eventually(async () => (await campaign(coordinator, 1_000)) ?? expect.fail('no lock'));
+    await lock.establish(1);
+    await eventually(() => expect(views.at(-1)).toMatchObject({ master: { term: 1 }, nodes: [{ nodeId: 'a' }] }));
+    await lock.release();
+    await registration.release();
+  });
+
   test('what a sentinel has nominated ends with the term that was established', async () => {
     await using coordinator = connect('nominated');
     const nomination = { forTerm: 1, nodeId: 'a', reason: 'of a test' };
@@ -211,7 +226,7 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
   });
 });
 
-function campaign(coordinator: EtcdCoordinator): Promise<MasterLock | null> {
+function campaign(coordinator: EtcdCoordinator, deadlineMs = 5_000): Promise<MasterLock | null> {
   const { signal } = new AbortController();
-  return coordinator.campaign(nodeNamed('a'), { leaseTtlMs: TTL_MS, deadlineMs: 5_000, signal });
+  return coordinator.campaign(nodeNamed('a'), { leaseTtlMs: TTL_MS, deadlineMs, signal });
 }

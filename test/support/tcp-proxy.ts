@@ -40,6 +40,11 @@ export class TcpProxy implements AsyncDisposable {
   /** From now on no byte passes, and nobody is told. */
   stall(): void {
     this.#isStalled = true;
+    this.forget();
+  }
+
+  /** The same for the connections that are open: what a firewall does that has lost its state. */
+  forget(): void {
     for (const socket of this.#sockets) socket.pause();
   }
 
