@@ -1,12 +1,13 @@
 import { nowMs } from '../lib/clock.ts';
 import type { Assignment } from '../task/assignment.ts';
-import { meanTarget, type Plan } from '../task/plan.ts';
 import type { Sample, Traffic } from '../task/sample.ts';
 import type { ClientTraffic, ProtocolClient } from './client.ts';
 import { ClosedModel } from './closed.ts';
+import { Courses, type Course } from './course.ts';
 import { HealthProbe } from './health.ts';
 import { OpenModel } from './open.ts';
 import { SlotPool } from './pool.ts';
+import type { EngineStart } from './messages.ts';
 import type { Gauges } from './recorder.ts';
 import type { Slot } from './slot.ts';
 import { Tally } from './tally.ts';
@@ -24,18 +25,21 @@ export interface AttackModel {
   finished(elapsedMs: number): boolean;
   /** Schedule nothing more and cancel what waits. */
   drain(): void;
-  setPlan(plan: Plan): void;
+  setCourse(course: Course): void;
   readonly queued: number;
   readonly users: number;
 }
 
 /** What a model works with. */
 export interface AttackContext {
-  assignment: Assignment;
+  /** Total hits; null: no limit. */
+  hits: number | null;
   tally: Tally;
   pool: SlotPool;
-  /** Of the run, `nowMs` clock. */
-  startAtMs: number;
+  /** Run time 0, `nowMs` clock. */
+  zeroAtMs: number;
+  /** Asked before each hit. */
+  isPermitted: () => boolean;
   warmupMs: number;
   thinkTimeMs: number;
   /** Makes the loop poll: what is due next has changed. */
@@ -43,10 +47,16 @@ export interface AttackContext {
   queueing: boolean;
 }
 
+export interface AttackOptions extends EngineStart {
+  assignment: Assignment;
+  /** @see EngineOptions.permit */
+  permit: SharedArrayBuffer | null;
+  onSample: (sample: Sample) => void;
+}
+
 /** Runs one assignment in this thread, from the start to the last answer. */
 export class Attack implements AsyncDisposable {
-  readonly #assignment: Assignment;
-  readonly #startAtMs: number;
+  readonly #options: AttackOptions;
   readonly #client: ProtocolClient;
   readonly #tally: Tally;
   readonly #pool: SlotPool;
@@ -54,15 +64,17 @@ export class Attack implements AsyncDisposable {
   readonly #loop: PollLoop;
   readonly #health: HealthProbe;
   readonly #ended = Promise.withResolvers<void>();
-  #plan: Plan;
+  readonly #courses: Courses;
   #traffic: ClientTraffic = { bytesIn: 0, bytesOut: 0, connectionsOpened: 0, connections: 0 };
+  #graceMs: number;
   #graceEndMs = Infinity;
 
-  constructor(assignment: Assignment, startAtMs: number, onSample: (sample: Sample) => void) {
+  constructor(options: AttackOptions) {
+    const { assignment, fromMs } = options;
     const { spec } = assignment.task;
-    this.#assignment = assignment;
-    this.#startAtMs = startAtMs;
-    this.#plan = assignment.plan;
+    this.#options = options;
+    this.#graceMs = spec.load.graceMs;
+    this.#courses = new Courses({ fromMs, ...assignment });
     const verifier = compileChecks(spec);
     this.#client = createUndiciClient(assignment.task, {
       keepBody: verifier.needsBody,
@@ -71,38 +83,37 @@ export class Attack implements AsyncDisposable {
     this.#tally = new Tally({
       verifier,
       scheduled: assignment.plan.model === 'open',
-      gauges: (second, durationMs) => this.#gauges(second, durationMs),
-      onSample,
+      gauges: (fromMs, toMs) => this.#gauges(fromMs, toMs),
+      onSample: options.onSample,
     });
     this.#loop = new PollLoop(
       () => this.#poll(),
       () => this.#client.events,
     );
     this.#health = new HealthProbe(() => this.#loop.polledMs);
-    // In the closed model the users are the limit, also when a retune wants more of them than the plan had at first.
-    const limit = assignment.plan.model === 'closed' ? Infinity : assignment.maxInFlight;
-    const pool = { limit, client: this.#client, tally: this.#tally, health: this.#health };
+    const pool = { limit: limitOf(assignment), client: this.#client, tally: this.#tally, health: this.#health };
     this.#pool = new SlotPool({ ...pool, timeouts: spec.timeouts }, (slot) => this.#slotFreed(slot));
     this.#model = this.#createModel();
   }
 
   /** Resolves when every hit is accounted for and the last sample was given. */
   async run(): Promise<void> {
-    this.#tally.start(this.#startAtMs);
+    this.#tally.start(this.#options.zeroAtMs, this.#options.fromMs);
     this.#pool.start();
     this.#loop.start();
     await this.#ended.promise;
   }
 
-  /** From now on the plan is this one; what it says of the past must be what the former one said. */
-  setPlan(plan: Plan): void {
-    this.#plan = plan;
-    this.#model.setPlan(plan);
+  setCourse(course: Course): void {
+    this.#courses.add(course);
+    this.#pool.limit = limitOf(course);
+    this.#model.setCourse(course);
     this.#loop.wake();
   }
 
-  /** Starts no new hits, waits for those in flight up to the grace period. */
-  drain(): void {
+  /** Starts no new hits, waits for those in flight up to the grace period, or for this time (ms). */
+  drain(graceMs: number | null): void {
+    this.#graceMs = graceMs ?? this.#graceMs;
     this.#tally.roll(nowMs());
     this.#model.drain();
     this.#loop.wake();
@@ -110,7 +121,7 @@ export class Attack implements AsyncDisposable {
 
   /** Gives up the hits in flight, now. */
   abort(): void {
-    this.drain();
+    this.drain(null);
     this.#pool.abortAll('the run was aborted');
     this.#loop.wake();
   }
@@ -123,26 +134,32 @@ export class Attack implements AsyncDisposable {
   }
 
   #createModel(): AttackModel {
-    const { load } = this.#assignment.task.spec;
+    const { assignment, zeroAtMs, permit } = this.#options;
+    const { load } = assignment.task.spec;
+    const deadline = permit && new Float64Array(permit);
     const context: AttackContext = {
-      assignment: this.#assignment,
+      hits: assignment.hits,
       tally: this.#tally,
       pool: this.#pool,
-      startAtMs: this.#startAtMs,
+      zeroAtMs,
+      // By a clock that is read for each hit: the process may have stood still since the poll began.
+      isPermitted: deadline === null ? () => true : () => nowMs() < deadline[0]!,
       warmupMs: load.warmupMs,
       thinkTimeMs: load.thinkTimeMs,
       wake: () => this.#loop.wake(),
       queueing: load.onSaturated === 'queue',
     };
-    return this.#plan.model === 'open' ? new OpenModel(context, this.#plan) : new ClosedModel(context, this.#plan);
+    const course = this.#courses.last;
+    return course.plan.model === 'open' ? new OpenModel(context, course) : new ClosedModel(context, course);
   }
 
   #poll(): number {
     const now = nowMs();
-    const elapsedMs = now - this.#startAtMs;
+    const { zeroAtMs } = this.#options;
+    const elapsedMs = now - zeroAtMs;
     const nextMs = this.#model.poll(elapsedMs);
     this.#tally.roll(now);
-    if (!this.#model.finished(elapsedMs)) return this.#startAtMs + nextMs;
+    if (!this.#model.finished(elapsedMs)) return zeroAtMs + nextMs;
     return this.#finish(now);
   }
 
@@ -154,7 +171,7 @@ export class Attack implements AsyncDisposable {
       this.#ended.resolve();
       return Infinity;
     }
-    if (this.#graceEndMs === Infinity) this.#graceEndMs = now + this.#assignment.task.spec.load.graceMs;
+    if (this.#graceEndMs === Infinity) this.#graceEndMs = now + this.#graceMs;
     if (now >= this.#graceEndMs) {
       this.#model.drain();
       this.#pool.abortAll('no answer within the grace period at the end of the run');
@@ -164,12 +181,14 @@ export class Attack implements AsyncDisposable {
 
   #slotFreed(slot: Slot): void {
     const now = nowMs();
-    this.#model.slotFreed(slot, now - this.#startAtMs);
+    this.#model.slotFreed(slot, now - this.#options.zeroAtMs);
     if (this.#graceEndMs !== Infinity && this.#pool.taken === 0) this.#loop.wake();
   }
 
-  #gauges(second: number, durationMs: number): Gauges {
-    const { share } = this.#assignment;
+  #gauges(fromMs: number, toMs: number): Gauges {
+    const { zeroAtMs } = this.#options;
+    const target = this.#courses.target(fromMs - zeroAtMs, toMs - zeroAtMs);
+    this.#courses.forget(toMs - zeroAtMs);
     const last = this.#traffic;
     this.#traffic = this.#client.traffic();
     const traffic: Traffic = {
@@ -178,7 +197,7 @@ export class Attack implements AsyncDisposable {
       connectionsOpened: this.#traffic.connectionsOpened - last.connectionsOpened,
     };
     return {
-      target: (meanTarget(this.#plan, second * 1000, second * 1000 + durationMs) * share.weight) / share.of,
+      target,
       queued: this.#model.queued,
       inFlight: this.#pool.inFlight,
       connections: this.#traffic.connections,
@@ -187,4 +206,9 @@ export class Attack implements AsyncDisposable {
       health: this.#health.take(),
     };
   }
+}
+
+/** In the closed model the users are the limit, also when a retune wants more of them than the plan had at first. */
+function limitOf({ plan, maxInFlight }: Pick<Course, 'plan' | 'maxInFlight'>): number {
+  return plan.model === 'closed' ? Infinity : maxInFlight;
 }

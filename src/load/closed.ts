@@ -1,5 +1,6 @@
-import { planEndMs, type Plan } from '../task/plan.ts';
+import { planEndMs } from '../task/plan.ts';
 import type { AttackContext, AttackModel } from './attack.ts';
+import { Courses, type Course } from './course.ts';
 import { usersAt } from './pacer.ts';
 import type { Slot } from './slot.ts';
 
@@ -11,7 +12,7 @@ const THINK_GRAIN_MS = 1.5;
 /** The closed model: each user sends its next hit when the last one has ended, after its think time. */
 export class ClosedModel implements AttackModel {
   readonly #context: AttackContext;
-  #plan: Plan;
+  readonly #courses: Courses;
   /** Users that load now, each with a slot; and how many the plan wants. */
   #active = 0;
   #wanted = 0;
@@ -21,9 +22,9 @@ export class ClosedModel implements AttackModel {
   readonly #thinking: { slot: Slot; untilMs: number }[] = [];
   #thinkHead = 0;
 
-  constructor(context: AttackContext, plan: Plan) {
+  constructor(context: AttackContext, course: Course) {
     this.#context = context;
-    this.#plan = plan;
+    this.#courses = new Courses(course);
   }
 
   get queued(): number {
@@ -34,13 +35,16 @@ export class ClosedModel implements AttackModel {
     return this.#active;
   }
 
-  setPlan(plan: Plan): void {
-    this.#plan = plan;
+  setCourse(course: Course): void {
+    this.#courses.add(course);
   }
 
   poll(elapsedMs: number): number {
-    if (elapsedMs < 0) return 0;
-    this.#wanted = this.finished(elapsedMs) ? 0 : usersAt(this.#plan, this.#context.assignment.share, elapsedMs);
+    const { fromMs, plan, share } = this.#courses.at(elapsedMs);
+    if (elapsedMs < fromMs) return fromMs;
+    this.#courses.forget(elapsedMs);
+    const isOn = !this.finished(elapsedMs) && this.#context.isPermitted();
+    this.#wanted = isOn ? usersAt(plan, share, elapsedMs) : 0;
     this.#endThinking(elapsedMs);
     while (this.#active < this.#wanted && !this.#hitsUsedUp()) {
       const slot = this.#context.pool.take();
@@ -53,7 +57,7 @@ export class ClosedModel implements AttackModel {
   }
 
   finished(elapsedMs: number): boolean {
-    return this.#draining || this.#hitsUsedUp() || elapsedMs >= planEndMs(this.#plan);
+    return this.#draining || this.#hitsUsedUp() || elapsedMs >= planEndMs(this.#courses.last.plan);
   }
 
   drain(): void {
@@ -70,13 +74,14 @@ export class ClosedModel implements AttackModel {
   }
 
   #hitsUsedUp(): boolean {
-    const { hits } = this.#context.assignment;
+    const { hits } = this.#context;
     return hits !== null && this.#started >= hits;
   }
 
   /** Lets the slot's user go when the plan wants fewer users, or no more hits. */
   #retire(slot: Slot, elapsedMs: number): boolean {
-    if (this.#active <= this.#wanted && !this.finished(elapsedMs)) return false;
+    const isOn = !this.finished(elapsedMs) && this.#context.isPermitted();
+    if (isOn && this.#active <= this.#wanted) return false;
     this.#active--;
     this.#context.pool.giveBack(slot);
     return true;
@@ -96,7 +101,7 @@ export class ClosedModel implements AttackModel {
 
   #start(slot: Slot, elapsedMs: number): void {
     const warm = elapsedMs < this.#context.warmupMs;
-    const now = this.#context.startAtMs + elapsedMs;
+    const now = this.#context.zeroAtMs + elapsedMs;
     this.#context.tally.roll(now);
     this.#started++;
     this.#context.tally.scheduled(0, warm);

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { CodedError } from '../lib/errors.ts';
 import type { Assignment } from '../task/assignment.ts';
-import type { Plan } from '../task/plan.ts';
 import type { Sample } from '../task/sample.ts';
+import type { Course } from './course.ts';
 import type { FromThread, ToThread } from './messages.ts';
 
 /** A thread that does not get ready, or does not apply a plan, within this time is a defect. */
@@ -41,16 +41,16 @@ export class EngineThread {
     this.#worker.postMessage(message);
   }
 
-  async prepare(assignment: Assignment): Promise<void> {
-    this.tell({ type: 'prepare', assignment });
+  async prepare(assignment: Assignment, permit: SharedArrayBuffer | null): Promise<void> {
+    this.tell({ type: 'prepare', assignment, permit });
     await withDeadline(this.#ready.promise, 'get ready');
   }
 
-  async applyPlan(plan: Plan): Promise<void> {
+  async applyCourse(course: Course): Promise<void> {
     if (this.hasEnded) return;
     const id = this.#nextId++;
     const applied = new Promise<void>((resolve) => this.#pending.set(id, resolve));
-    this.tell({ type: 'plan', plan, id });
+    this.tell({ type: 'course', course, id });
     await withDeadline(applied, 'apply the plan');
   }
 

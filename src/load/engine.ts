@@ -6,8 +6,9 @@ import { compilePlan, pausePlan, resumePlan, retunePlan, WHOLE, type Plan, type 
 import { mergeSamples } from '../task/merge.ts';
 import type { Sample } from '../task/sample.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
+import type { Course } from './course.ts';
 import { EngineThread } from './engine-thread.ts';
-import type { ToThread } from './messages.ts';
+import type { EngineStart, ToThread } from './messages.ts';
 import { mostUsers } from './pacer.ts';
 import { createUndiciClient } from './undici.ts';
 import { compileChecks } from './verify.ts';
@@ -15,9 +16,17 @@ import { compileChecks } from './verify.ts';
 export interface EngineOptions {
   /** Engine threads, at least 1; fewer are used when there are fewer users or slots than that. */
   threads: number;
+  /**
+   * The right to load, as one Float64 that others may change: until this instant (`nowMs` clock) hits are started, after it
+   * they are dropped as `no-permit`, and users send none. Default: there is no such limit.
+   */
+  permit?: SharedArrayBuffer;
   /** Once a second: the merged sample of all threads, `seq` from 1 without a gap. */
   onSample: (sample: Sample) => void;
 }
+
+/** What of an assignment can be changed while it runs. */
+export type Reassignment = Pick<Assignment, 'plan' | 'share' | 'maxInFlight' | 'maxQueue'>;
 
 export interface EngineEnd {
   kind: 'completed' | 'drained' | 'aborted';
@@ -63,6 +72,10 @@ export function splitAssignment(whole: Assignment, parts: number): Assignment[] 
   }));
 }
 
+function courseOf({ plan, share, maxInFlight, maxQueue }: Assignment, fromMs: number): Course {
+  return { fromMs, plan, share, maxInFlight, maxQueue };
+}
+
 /** Every `parts`-th hit of the share, from its `k`-th on: g(i·parts + k) with g of `OpenPacer`. */
 function dealtShare(share: Share, k: number, parts: number): Share {
   return { weight: share.weight, of: share.of * parts, phase: share.phase + k * share.of };
@@ -73,7 +86,8 @@ export class Engine {
   /** Names the protocol client that the threads use. */
   readonly clientName: string;
   readonly threads: number;
-  readonly #assignment: Assignment;
+  #assignment: Assignment;
+  readonly #permit: SharedArrayBuffer | null;
   readonly #onSample: (sample: Sample) => void;
   #threads: EngineThread[] = [];
   /** As asked for, and as it runs: they differ while paused. */
@@ -84,9 +98,10 @@ export class Engine {
   /** Rejects when an abort did not end the threads. */
   readonly #hung = Promise.withResolvers<never>();
   #abortTimer: NodeJS.Timeout | undefined;
-  #startAtMs = 0;
+  #start: EngineStart = { zeroAtMs: 0, fromMs: 0 };
   #seq = 0;
   #nextSecond = 0;
+  #graceMs: number | null = null;
   #stop: EngineEnd = { kind: 'completed', reason: '' };
 
   /** @throws CodedError INVALID_INPUT when the task's request, checks or certificates cannot be used */
@@ -95,6 +110,7 @@ export class Engine {
     compileChecks(assignment.task.spec);
     this.clientName = createUndiciClient(assignment.task, { keepBody: false, maxBodyBytes: 0 }).name;
     this.#assignment = assignment;
+    this.#permit = options.permit ?? null;
     this.#onSample = options.onSample;
     this.#plan = this.#effective = assignment.plan;
     const useful =
@@ -104,17 +120,21 @@ export class Engine {
 
   /**
    * Runs from the start to the last answer; to be called once. Resolves when every hit is accounted for and the
-   * threads are gone. @throws CodedError INTERNAL when a thread failed
+   * threads are gone.
+   *
+   * @param start default: at once, at the plan's beginning. What became due before the threads were ready is dropped
+   * @throws CodedError INTERNAL when a thread failed
    */
-  async run(): Promise<EngineEnd> {
+  async run(start?: EngineStart): Promise<EngineEnd> {
     const parts = splitAssignment(this.#assignment, this.threads);
     this.#threads = parts.map(() => new EngineThread(() => this.#mergeWhatIsThere()));
     try {
-      await Promise.all(this.#threads.map((thread, k) => thread.prepare(parts[k]!)));
-      this.#startAtMs = nowMs() + START_BARRIER_MS;
-      for (const thread of this.#threads) thread.tell({ type: 'start', startAtMs: this.#startAtMs });
+      await Promise.all(this.#threads.map((thread, k) => thread.prepare(parts[k]!, this.#permit)));
+      this.#start = start ?? { zeroAtMs: nowMs() + START_BARRIER_MS, fromMs: 0 };
+      this.#nextSecond = Math.floor(this.#start.fromMs / 1000);
+      this.#tellAll({ type: 'start', ...this.#start });
       this.#started.resolve();
-      if (this.#stop.kind === 'drained') this.#tellAll({ type: 'drain' });
+      if (this.#stop.kind === 'drained') this.#tellAll({ type: 'drain', graceMs: this.#graceMs });
       if (this.#stop.kind === 'aborted') this.#tellAll({ type: 'abort' });
       await Promise.race([Promise.all(this.#threads.map((thread) => thread.ended)), this.#hung.promise]);
     } finally {
@@ -125,32 +145,52 @@ export class Engine {
     return this.#stop;
   }
 
+  /** Resolves when all threads are ready and know when to start, or the run is over. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
   /** Replaces the rest of the plan; the end time stays. Resolves when all threads have applied it. */
   async retune(stages: readonly StageSpec[]): Promise<void> {
     const atMs = await this.#changeAtMs();
     this.#plan = retunePlan(this.#plan, atMs, stages);
-    await this.#apply(this.#paused ? pausePlan(this.#effective, atMs) : resumePlan(this.#effective, atMs, this.#plan));
+    const plan = this.#paused ? pausePlan(this.#effective, atMs) : resumePlan(this.#effective, atMs, this.#plan);
+    await this.#apply(plan, atMs);
+  }
+
+  /**
+   * Replaces plan, share and limits, at the same instant in all threads; what the plan says of the past does not matter.
+   * Resolves when all threads have applied it.
+   */
+  async reassign(part: Reassignment): Promise<void> {
+    const atMs = await this.#changeAtMs();
+    this.#assignment = { ...this.#assignment, ...part };
+    this.#plan = part.plan;
+    await this.#apply(this.#paused ? pausePlan(part.plan, atMs) : part.plan, atMs);
   }
 
   /** Rate 0 with everything kept; the plan's time goes on. */
   async pause(): Promise<void> {
     if (this.#paused) return;
     this.#paused = true;
-    await this.#apply(pausePlan(this.#effective, await this.#changeAtMs()));
+    const atMs = await this.#changeAtMs();
+    await this.#apply(pausePlan(this.#effective, atMs), atMs);
   }
 
   /** Goes on with what the plan says for now. */
   async resume(): Promise<void> {
     if (!this.#paused) return;
     this.#paused = false;
-    await this.#apply(resumePlan(this.#effective, await this.#changeAtMs(), this.#plan));
+    const atMs = await this.#changeAtMs();
+    await this.#apply(resumePlan(this.#effective, atMs, this.#plan), atMs);
   }
 
-  /** No new hits; those in flight get the grace period. */
-  drain(reason: string): void {
+  /** No new hits; those in flight get the task's grace period, or `graceMs`. */
+  drain(reason: string, graceMs: number | null = null): void {
     if (this.#stop.kind !== 'completed') return;
     this.#stop = { kind: 'drained', reason };
-    this.#tellAll({ type: 'drain' });
+    this.#graceMs = graceMs;
+    this.#tellAll({ type: 'drain', graceMs });
   }
 
   /** Gives up the hits in flight, now. */
@@ -167,12 +207,13 @@ export class Engine {
   /** The instant at which a change that is asked for now takes effect; waits for the run's start. */
   async #changeAtMs(): Promise<number> {
     await this.#started.promise;
-    return Math.max(0, nowMs() - this.#startAtMs + RETUNE_LEAD_MS);
+    return Math.max(this.#start.fromMs, nowMs() - this.#start.zeroAtMs + RETUNE_LEAD_MS);
   }
 
-  async #apply(plan: Plan): Promise<void> {
+  async #apply(plan: Plan, fromMs: number): Promise<void> {
     this.#effective = plan;
-    await Promise.all(this.#threads.map((thread) => thread.applyPlan(plan)));
+    const parts = splitAssignment({ ...this.#assignment, plan }, this.#threads.length);
+    await Promise.all(this.#threads.map((thread, k) => thread.applyCourse(courseOf(parts[k]!, fromMs))));
   }
 
   #tellAll(message: ToThread): void {

@@ -1,6 +1,7 @@
-import { planEndMs, type Plan } from '../task/plan.ts';
+import { planEndMs } from '../task/plan.ts';
 import type { DropCause } from '../task/sample.ts';
 import type { AttackContext, AttackModel } from './attack.ts';
+import type { Course } from './course.ts';
 import { OpenPacer } from './pacer.ts';
 import type { Slot } from './slot.ts';
 
@@ -10,6 +11,8 @@ const MAX_LATENESS_MS = 100;
 const STALL_MS = 100;
 /** After a stall, hits less overdue than this are still sent. */
 const STALL_TOLERANCE_MS = 1;
+/** Another plan may round the same instant another way: a hit is not done again, also when its course came late. */
+const SAME_INSTANT_MS = 1e-6;
 /** With all slots taken, a hit that is later than this was delayed by the generator, which may also have left answers unread. */
 const LATE_MS = 10;
 
@@ -17,19 +20,26 @@ const LATE_MS = 10;
 export class OpenModel implements AttackModel {
   readonly #context: AttackContext;
   readonly #queue: InstantQueue;
-  #plan: Plan;
+  #course: Course;
+  /** Courses that begin with the first hit that is due after them. */
+  readonly #coming: Course[] = [];
   #pacer: OpenPacer;
-  /** Of the next hit of this share. */
-  #index = 0;
+  /** Of the next hit of the share. */
+  #index: number;
+  #scheduled = 0;
+  /** Of the last hit. */
+  #dueMs = -Infinity;
   /** When the last poll wanted the next one. */
-  #wantedMs = 0;
+  #wantedMs: number;
   #draining = false;
 
-  constructor(context: AttackContext, plan: Plan) {
+  constructor(context: AttackContext, course: Course) {
     this.#context = context;
-    this.#plan = plan;
-    this.#pacer = new OpenPacer(plan, context.assignment.share);
-    this.#queue = new InstantQueue(context.assignment.maxQueue);
+    this.#course = course;
+    this.#pacer = new OpenPacer(course.plan, course.share);
+    this.#index = this.#pacer.firstIndex(course.fromMs);
+    this.#wantedMs = course.fromMs;
+    this.#queue = new InstantQueue(course.maxQueue);
   }
 
   get queued(): number {
@@ -40,26 +50,29 @@ export class OpenModel implements AttackModel {
     return 0;
   }
 
-  setPlan(plan: Plan): void {
-    this.#plan = plan;
-    this.#pacer = new OpenPacer(plan, this.#context.assignment.share);
+  setCourse(course: Course): void {
+    this.#coming.push(course);
+    this.#queue.limit = course.maxQueue;
   }
 
   poll(elapsedMs: number): number {
+    this.#startQueued(elapsedMs);
     const stalled = elapsedMs - this.#wantedMs > STALL_MS;
     for (;;) {
       const dueMs = this.#nextDueMs();
       if (dueMs > elapsedMs) {
-        this.#wantedMs = this.finished(elapsedMs) ? Infinity : Math.min(dueMs, planEndMs(this.#plan));
+        this.#wantedMs = this.finished(elapsedMs) ? Infinity : Math.min(dueMs, planEndMs(this.#course.plan));
         return this.#wantedMs;
       }
       this.#index++;
+      this.#scheduled++;
+      this.#dueMs = dueMs;
       this.#meet(dueMs, elapsedMs, stalled);
     }
   }
 
   finished(elapsedMs: number): boolean {
-    return this.#draining || this.#hitsUsedUp() || elapsedMs >= planEndMs(this.#plan);
+    return this.#draining || this.#hitsUsedUp() || elapsedMs >= planEndMs(this.#course.plan);
   }
 
   drain(): void {
@@ -72,18 +85,42 @@ export class OpenModel implements AttackModel {
   }
 
   slotFreed(slot: Slot, elapsedMs: number): void {
-    const dueMs = this.#queue.shift();
-    if (dueMs === undefined) this.#context.pool.giveBack(slot);
-    else this.#start(slot, dueMs, elapsedMs);
+    this.#context.pool.giveBack(slot);
+    this.#startQueued(elapsedMs);
+  }
+
+  /** As many as there are slots for. */
+  #startQueued(elapsedMs: number): void {
+    const { pool, tally, isPermitted } = this.#context;
+    while (this.#queue.length > 0) {
+      const slot = pool.take();
+      if (slot === null) return;
+      const dueMs = this.#queue.shift()!;
+      if (isPermitted()) {
+        this.#start(slot, dueMs, elapsedMs);
+        continue;
+      }
+      pool.giveBack(slot);
+      tally.dropped('no-permit', this.#isWarm(dueMs));
+    }
   }
 
   #hitsUsedUp(): boolean {
-    const { hits } = this.#context.assignment;
-    return hits !== null && this.#index >= hits;
+    const { hits } = this.#context;
+    return hits !== null && this.#scheduled >= hits;
   }
 
   #nextDueMs(): number {
-    return this.#draining || this.#hitsUsedUp() ? Infinity : this.#pacer.dueMs(this.#index);
+    if (this.#draining || this.#hitsUsedUp()) return Infinity;
+    for (;;) {
+      const dueMs = this.#pacer.dueMs(this.#index);
+      const next = this.#coming[0];
+      if (next === undefined || dueMs < next.fromMs) return dueMs;
+      this.#coming.shift();
+      this.#course = next;
+      this.#pacer = new OpenPacer(next.plan, next.share);
+      this.#index = this.#pacer.firstIndex(Math.max(next.fromMs, this.#dueMs + SAME_INSTANT_MS));
+    }
   }
 
   #isWarm(dueMs: number): boolean {
@@ -92,14 +129,15 @@ export class OpenModel implements AttackModel {
 
   /** A hit's instant has come. */
   #meet(dueMs: number, elapsedMs: number, stalled: boolean): void {
-    const { tally, pool, queueing, startAtMs } = this.#context;
+    const { tally, pool, queueing, zeroAtMs, isPermitted } = this.#context;
     const latenessMs = elapsedMs - dueMs;
     const warm = this.#isWarm(dueMs);
     // By the scheduled instant, not by now: a hit that is late over a second's end belongs to the second it was meant for.
-    tally.roll(startAtMs + dueMs);
+    tally.roll(zeroAtMs + dueMs);
     tally.scheduled(latenessMs, warm);
     const cause = overdue(latenessMs, stalled);
     if (cause !== null) return tally.dropped(cause, warm);
+    if (!isPermitted()) return tally.dropped('no-permit', warm);
     const slot = this.#queue.length === 0 ? pool.take() : null;
     if (slot !== null) return this.#start(slot, dueMs, elapsedMs);
     if (queueing && this.#queue.push(dueMs)) return;
@@ -107,8 +145,8 @@ export class OpenModel implements AttackModel {
   }
 
   #start(slot: Slot, dueMs: number, elapsedMs: number): void {
-    const { startAtMs } = this.#context;
-    slot.start(startAtMs + dueMs, startAtMs + elapsedMs, this.#isWarm(dueMs));
+    const { zeroAtMs } = this.#context;
+    slot.start(zeroAtMs + dueMs, zeroAtMs + elapsedMs, this.#isWarm(dueMs));
   }
 }
 
@@ -119,18 +157,18 @@ function overdue(latenessMs: number, stalled: boolean): DropCause | null {
 
 /** First in, first out, bounded; grows by doubling. */
 class InstantQueue {
-  readonly #limit: number;
+  limit: number;
   #ring = new Float64Array(64);
   #head = 0;
   length = 0;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   /** false: full. */
   push(instant: number): boolean {
-    if (this.length >= this.#limit) return false;
+    if (this.length >= this.limit) return false;
     if (this.length === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.length++) % this.#ring.length] = instant;
     return true;

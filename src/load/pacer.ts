@@ -43,6 +43,25 @@ export class OpenPacer {
     const after = slope === 0 ? h / r0 : (2 * h) / (r0 + Math.sqrt(Math.max(0, r0 * r0 + 2 * slope * h)));
     return Math.min(segment.start + after, segment.end);
   }
+
+  /** The index of the first hit of this share that is due at an instant or after it. */
+  firstIndex(fromMs: number): number {
+    const { weight, of, phase } = this.#share;
+    let index = Math.max(0, Math.ceil((this.#hitsUntil(fromMs) * weight - phase) / of));
+    // The schedule itself has the last word on what is due when: the estimate is rounded.
+    while (index > 0 && this.dueMs(index - 1) >= fromMs) index--;
+    while (this.dueMs(index) < fromMs) index++;
+    return index;
+  }
+
+  /** Hits of the whole plan that are due before an instant. */
+  #hitsUntil(atMs: number): number {
+    const segment = this.#segments.findLast(({ start }) => start < atMs);
+    if (segment === undefined) return 0;
+    const { start, end, hitsBefore, r0, slope } = segment;
+    const t = Math.min(atMs, end) - start;
+    return hitsBefore + r0 * t + (slope * t * t) / 2;
+  }
 }
 
 /** Rates in hits per millisecond. */

@@ -10,7 +10,8 @@ const SWEEP_MS = 10;
 
 /** The slots of one engine thread: made when first needed, up to the limit; the one freed last is used next. */
 export class SlotPool {
-  readonly limit: number;
+  /** Slots in use at a time. */
+  limit: number;
   readonly #make: () => Slot;
   readonly #timeouts: TimeoutsSpec;
   readonly #health: HealthProbe;
@@ -42,9 +43,9 @@ export class SlotPool {
 
   /** A free slot, or null when all are taken. */
   take(): Slot | null {
+    if (this.taken >= this.limit) return null;
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    if (this.#slots.length >= this.limit) return null;
     const slot = this.#make();
     this.#slots.push(slot);
     return slot;

@@ -23,7 +23,13 @@ export async function rehearse(assignment: Assignment): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
-    await using attack = new Attack(rehearsalOf(assignment, server.address() as AddressInfo), nowMs(), () => undefined);
+    await using attack = new Attack({
+      assignment: rehearsalOf(assignment, server.address() as AddressInfo),
+      permit: null,
+      zeroAtMs: nowMs(),
+      fromMs: 0,
+      onSample: () => undefined,
+    });
     await attack.run();
   } finally {
     server.close();

@@ -9,8 +9,8 @@ export interface TallyOptions {
   verifier: Verifier;
   /** Open model: hits have a scheduled instant, so response time and lateness mean something. */
   scheduled: boolean;
-  /** Called at the end of each second. */
-  gauges: (second: number, durationMs: number) => Gauges;
+  /** Called at the end of each second; `nowMs` clock. */
+  gauges: (fromMs: number, toMs: number) => Gauges;
   onSample: (sample: Sample) => void;
 }
 
@@ -23,6 +23,8 @@ export class Tally {
   readonly #recorder: Recorder;
   readonly #failedChecks: boolean[];
   #boundaryMs = Infinity;
+  /** Where the current second began, or the load did. */
+  #fromMs = 0;
   #second = 0;
 
   constructor(options: TallyOptions) {
@@ -31,27 +33,32 @@ export class Tally {
     this.#failedChecks = options.verifier.labels.map(() => false);
   }
 
-  start(startMs: number): void {
-    this.#boundaryMs = startMs + 1000;
+  /** @param fromMs run time at which the load begins: the first second may be a shorter one */
+  start(zeroAtMs: number, fromMs: number): void {
+    this.#second = Math.floor(fromMs / 1000);
+    this.#fromMs = zeroAtMs + fromMs;
+    this.#boundaryMs = zeroAtMs + (this.#second + 1) * 1000;
   }
 
   /** Closes the seconds that have passed. To be called before an event is counted, and often enough in between. */
   roll(now: number): void {
     while (now >= this.#boundaryMs) {
+      this.#cut(this.#boundaryMs);
       this.#boundaryMs += 1000;
-      this.#cut(1000);
     }
   }
 
   /** Closes the last, shorter second. */
   finish(now: number): void {
     this.roll(now);
-    this.#cut(Math.max(0, now - (this.#boundaryMs - 1000)));
+    this.#cut(Math.max(this.#fromMs, now));
   }
 
-  #cut(durationMs: number): void {
-    const second = this.#second++;
-    this.#options.onSample(this.#recorder.cut(second, durationMs, this.#options.gauges(second, durationMs)));
+  #cut(toMs: number): void {
+    const fromMs = this.#fromMs;
+    this.#fromMs = toMs;
+    const gauges = this.#options.gauges(fromMs, toMs);
+    this.#options.onSample(this.#recorder.cut(this.#second++, toMs - fromMs, gauges));
   }
 
   scheduled(latenessMs: number, warm: boolean): void {

@@ -2,21 +2,21 @@
 import { parentPort } from 'node:worker_threads';
 import type { Assignment } from '../task/assignment.ts';
 import { Attack } from './attack.ts';
-import type { FromThread, ToThread } from './messages.ts';
+import type { EngineStart, FromThread, ToThread } from './messages.ts';
 import { rehearse } from './rehearsal.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('thread.ts is the entry of a worker thread');
 
-let assignment: Assignment | null = null;
+let prepared: { assignment: Assignment; permit: SharedArrayBuffer | null } | null = null;
 let attack: Attack | null = null;
 
 function tell(message: FromThread): void {
   port!.postMessage(message);
 }
 
-async function run(startAtMs: number): Promise<void> {
-  await using running = new Attack(assignment!, startAtMs, (sample) => tell({ type: 'sample', sample }));
+async function run(start: EngineStart): Promise<void> {
+  await using running = new Attack({ ...prepared!, ...start, onSample: (sample) => tell({ type: 'sample', sample }) });
   attack = running;
   await running.run();
 }
@@ -24,23 +24,23 @@ async function run(startAtMs: number): Promise<void> {
 function handle(message: ToThread): void {
   switch (message.type) {
     case 'prepare':
-      assignment = message.assignment;
+      prepared = message;
       // A rehearsal that fails only leaves the code cold.
-      void rehearse(assignment)
+      void rehearse(prepared.assignment)
         .catch(() => undefined)
         .then(() => tell({ type: 'ready' }));
       return;
     case 'start':
-      void run(message.startAtMs).then(() => {
+      void run(message).then(() => {
         tell({ type: 'ended' });
         port!.close();
       });
       return;
-    case 'plan':
-      attack?.setPlan(message.plan);
+    case 'course':
+      attack?.setCourse(message.course);
       return tell({ type: 'applied', id: message.id });
     case 'drain':
-      return attack?.drain();
+      return attack?.drain(message.graceMs);
     case 'abort':
       return attack?.abort();
   }
