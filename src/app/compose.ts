@@ -1,8 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { Engine, wholeAssignment } from '../load/engine.ts';
+import { defaultThreads } from '../load/threads.ts';
 import { ReportBuilder, type Second } from '../report/builder.ts';
 import type { Report } from '../report/schema.ts';
-import type { PreparedTask, TaskSpec } from '../task/spec.ts';
+import type { PreparedTask } from '../task/spec.ts';
 import { NodeCpu } from '../lib/cpu.ts';
 import { VERSION } from './version.ts';
 
@@ -13,22 +13,6 @@ export interface LocalRunOptions {
   onSecond?: (second: Second) => void;
 }
 
-/** More threads than one for each so many hits per second, or slots, would only divide the connections. */
-const RATE_PER_THREAD = 5_000;
-const SLOTS_PER_THREAD = 64;
-
-/**
- * Engine threads for a load: at most the cores that this process may use, less one for the main thread and the target;
- * in the open model no more than the rate needs, since a hit can use only the connections of its own thread.
- */
-export function defaultThreads({ load, connections }: TaskSpec): number {
-  const cores = Math.max(1, availableParallelism() - 1);
-  if (load.model === 'closed') return cores;
-  const peakRate = Math.max(...load.stages.map(({ target }) => target));
-  const slots = Math.min(load.maxInFlight, connections.max ?? Infinity);
-  return Math.max(1, Math.min(cores, Math.ceil(peakRate / RATE_PER_THREAD), Math.floor(slots / SLOTS_PER_THREAD)));
-}
-
 /** One run of a task on this node alone: engine, report and the node's CPU put together. */
 export class LocalRun {
   readonly #engine: Engine;
@@ -37,8 +21,9 @@ export class LocalRun {
 
   constructor(task: PreparedTask, options: LocalRunOptions = {}) {
     const { onSecond } = options;
-    this.#engine = new Engine(wholeAssignment(task), {
-      threads: options.threads ?? defaultThreads(task.spec),
+    const assignment = wholeAssignment(task);
+    this.#engine = new Engine(assignment, {
+      threads: options.threads ?? defaultThreads(assignment),
       onSample: (sample) => {
         const second = this.#builder.add(sample, this.#cpu.sample());
         onSecond?.(second);

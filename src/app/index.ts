@@ -30,7 +30,8 @@ export {
   type TextOptions,
   type Verdict,
 } from '../report/index.ts';
-export { defaultThreads, LocalRun, type LocalRunOptions } from './compose.ts';
+export { defaultThreads } from '../load/threads.ts';
+export { LocalRun, type LocalRunOptions } from './compose.ts';
 export { VERSION } from './version.ts';
 export {
   registerMasterDriver,

@@ -1,19 +1,21 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Command } from '@commander-js/extra-typings';
-import { CodedError } from '../lib/errors.ts';
+import { ServingChild } from './child.ts';
 import { EXIT } from './exit.ts';
 import { runCommand } from './options.ts';
 import { writeText } from './output.ts';
 import { run } from './run.ts';
 
 const TARGET_FLAGS = ['--latency', 'lognormal:5ms,30ms'];
-const START_TIMEOUT_MS = 20_000;
 
 export function demoCommand() {
   return new Command('demo')
-    .description('Start the built-in target in a process of its own, stress it for a while, and print the report')
+    .description(
+      'Start the built-in target and a server, each in a process of its own, submit a task to the server, watch it, and ' +
+        'print the report',
+    )
     .option('-q, --rate <rate>', 'hits a second', '500')
     .option('-d, --duration <duration>', 'how long', '10s');
 }
@@ -21,71 +23,39 @@ export function demoCommand() {
 export type DemoOptions = ReturnType<ReturnType<typeof demoCommand>['opts']>;
 
 /**
- * The verb `demo`: `gostress target` and `gostress run` together, and at last what the target itself counted.
+ * The verb `demo`: `gostress target`, `gostress server` and `gostress run --cluster` together, and at last what the
+ * target itself counted.
  *
  * @returns the exit code of the run; a machine too busy for good numbers does not make the demo fail
  * @throws CodedError
  */
 export async function demo({ rate, duration }: DemoOptions): Promise<number> {
-  const target = await DemoTarget.start([...TARGET_FLAGS, '--rate', rate]);
+  const folder = await mkdtemp(path.join(tmpdir(), 'gostress-demo-'));
+  const children: ServingChild[] = [];
+  const start = async (args: readonly string[], pattern: RegExp): Promise<ServingChild> => {
+    process.stderr.write(`$ gostress ${args.map(quoted).join(' ')}\n`);
+    const child = await ServingChild.start(args, pattern);
+    children.push(child);
+    return child;
+  };
   try {
-    const flags = ['-q', rate, '-d', duration, '--slo', 'p99 < 500ms', '--slo', 'errors < 1%'];
-    process.stderr.write(`$ gostress target ${TARGET_FLAGS.join(' ')}\n`);
-    process.stderr.write(`$ gostress run ${target.url} ${flags.map(quoted).join(' ')}\n`);
-    const code = await run(
-      target.url,
-      runCommand()
-        .parse([target.url, ...flags], { from: 'user' })
-        .opts(),
-    );
-    const counted = await target.stop();
+    const target = await start(['target', ...TARGET_FLAGS, '--rate', rate], /http:\/\/[^\s,]+/);
+    const serverFlags = ['--listen', '127.0.0.1:0', '--data-folder', folder, '--log-level', 'warn'];
+    const server = await start(['server', ...serverFlags], /server at ([^\s,]+)/);
+    const [url, address] = [target.up[0], server.up[1] ?? ''];
+    const flags = ['-q', rate, '-d', duration, '--slo', 'p99 < 500ms', '--slo', 'errors < 1%', '--cluster', address];
+    process.stderr.write(`$ gostress run ${url} ${flags.map(quoted).join(' ')}\n`);
+    const options = runCommand()
+      .parse([url, ...flags], { from: 'user' })
+      .opts();
+    const code = await run(url, options);
+    await server.stop();
+    const counted = (await target.stop()).split('\n').slice(2).join('\n').trimEnd();
     await writeText(process.stdout, 'standard output', `\nWhat the target counted\n${counted.replace(/^/gm, '  ')}\n`);
     return code === EXIT.INVALID || code === EXIT.SLO_MISSED ? EXIT.OK : code;
   } finally {
-    target.kill();
-  }
-}
-
-class DemoTarget {
-  readonly url: string;
-  readonly #child: ChildProcess;
-  readonly #text: () => string;
-
-  /** @param text what the child has printed so far */
-  private constructor(child: ChildProcess, url: string, text: () => string) {
-    this.#child = child;
-    this.url = url;
-    this.#text = text;
-  }
-
-  /** In a process group of its own: Ctrl-C is for the run, which still needs the target while it drains. */
-  static async start(flags: readonly string[]): Promise<DemoTarget> {
-    const main = import.meta.filename.replace(/demo\.([jt]s)$/, 'main.$1');
-    const child = fork(main, ['target', ...flags], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], detached: true });
-    let text = '';
-    child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    const deadline = AbortSignal.timeout(START_TIMEOUT_MS);
-    try {
-      await Promise.race([once(child.stdout!, 'data', { signal: deadline }), once(child, 'exit')]);
-      const url = /http:\/\/[^\s,]+/.exec(text)?.[0];
-      if (url === undefined) throw new CodedError('INTERNAL', 'the target of the demo did not start');
-      return new DemoTarget(child, url, () => text);
-    } catch (error) {
-      child.kill('SIGKILL');
-      throw error;
-    }
-  }
-
-  /** What it tells at its end. */
-  async stop(): Promise<string> {
-    const closed = once(this.#child, 'close');
-    this.#child.kill('SIGTERM');
-    await closed;
-    return this.#text().split('\n').slice(2).join('\n').trimEnd();
-  }
-
-  kill(): void {
-    if (this.#child.exitCode === null) this.#child.kill('SIGKILL');
+    for (const child of children) child.kill();
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

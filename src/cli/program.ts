@@ -3,6 +3,8 @@ import { VERSION } from '../app/version.ts';
 import { CodedError } from '../lib/errors.ts';
 import { demo, demoCommand } from './demo.ts';
 import { EXIT } from './exit.ts';
+import { migrateCommand } from './migrate.ts';
+import { nodeCommand, serverCommand } from './node.ts';
 import { nodesCommand, statusCommand } from './nodes.ts';
 import { runCommand } from './options.ts';
 import { ignoreErrors } from './output.ts';
@@ -49,6 +51,9 @@ export async function cli(argv: readonly string[]): Promise<number> {
     demoCommand().action(async (options) => {
       exitCode = await demo(options);
     }),
+    serverCommand(done),
+    nodeCommand(done),
+    migrateCommand(),
     tasksCommand(),
     runsCommand(done),
     nodesCommand(),

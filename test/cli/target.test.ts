@@ -58,9 +58,15 @@ test('a wrong flag of demo is told, and its target is gone with it', async () =>
   expect(code).toBe(2);
 });
 
+const VERBS = 'run, target, demo, server, node, migrate, tasks, runs, nodes, status';
+
 test.each<[string[], string]>([
-  [[], 'gostress: expected a verb (run, target, demo), found none; gostress --help tells more\n'],
-  [['rnu'], 'gostress: expected a verb (run, target, demo), found "rnu"; did you mean run?\n'],
+  [[], `gostress: expected a verb (${VERBS}), found none; gostress --help tells more\n`],
+  [['rnu'], `gostress: expected a verb (${VERBS}), found "rnu"; did you mean run?\n`],
+  [['run', 'list'], 'gostress run: list: is a verb of gostress runs; did you mean gostress runs list?\n'],
+  [['node', 'drain', 'a'], 'gostress node: drain: is a verb of gostress nodes; did you mean gostress nodes drain?\n'],
+  [['nodes'], 'gostress nodes: expected a verb (list, drain), found none; gostress nodes --help tells more\n'],
+  [['nodes', 'dran'], 'gostress nodes: expected a verb (list, drain), found "dran"; did you mean drain?\n'],
   [['http://user:canary@127.0.0.1/'], 'gostress: expected a verb before the URL: gostress run URL\n'],
   [['--verbose'], 'gostress: unknown flag --verbose; --help lists all\n'],
   [['run', 'http://127.0.0.1/', '--rat', '5'], 'gostress run: unknown flag --rat; did you mean --rate?\n'],
@@ -73,7 +79,10 @@ test.each<[string[], string]>([
     ['run', 'http://127.0.0.1/', 'x'],
     'gostress run: expected at most 1 argument beside the flags, found more; values with spaces need quotes\n',
   ],
-  [['run', 'http://127.0.0.1/', '-o', 'html'], 'gostress run: -o: expected "json" or "json=FILE", found "html"\n'],
+  [
+    ['run', 'http://127.0.0.1/', '-o', 'html'],
+    'gostress run: -o: expected "text" or "json", alone or with "=FILE", found "html"\n',
+  ],
   [
     ['run', 'http://127.0.0.1/', '--threads', '0'],
     'gostress run: --threads: expected a whole number from 1 to 256, found "0"\n',
