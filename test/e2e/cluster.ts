@@ -1,0 +1,189 @@
+import { startEtcd, type Etcd } from '../support/etcd.ts';
+import { eventually } from '../support/eventually.ts';
+import { call, grpcurl, GRPCURL_MISSING, type GrpcurlEnd } from '../support/grpcurl.ts';
+import { MARIADB_MISSING, startMariadb, type Mariadb } from '../support/mariadb.ts';
+import { NGINX_MISSING } from '../support/nginx-target.ts';
+import { NodeProcess, type NodeOptions } from '../support/node-process.ts';
+
+/** What the end-to-end tests need and is not here; null: all is. For `describe.skipIf`. */
+export const MISSING = [GRPCURL_MISSING, MARIADB_MISSING, NGINX_MISSING].find((missing) => missing !== null) ?? null;
+
+export interface Share {
+  assignment: string;
+  node: string;
+  target: number;
+  state: string;
+}
+
+export interface Run {
+  name: string;
+  state: string;
+  reason?: string;
+}
+
+interface Node {
+  name: string;
+  standing?: string;
+  master?: boolean;
+  connected?: boolean;
+}
+
+export interface ClusterAnswer {
+  master?: Node;
+  term: number;
+  nodes: Node[];
+  runs: { run: Run; shares: Share[] }[];
+}
+
+/** Numbers of a report; 64-bit ones are texts on the wire. */
+export interface ReportAnswer {
+  complete: boolean;
+  counts: Readonly<Record<'scheduled' | 'started' | 'answered' | 'ok' | 'failed' | 'dropped' | 'unknown', number>>;
+  report: Record<string, unknown>;
+}
+
+const FINAL = ['DONE', 'DONE_INCOMPLETE', 'FAILED', 'CANCELLED'];
+
+/** A private etcd, a private MariaDB, and nodes that are real processes; spoken to with grpcurl. */
+export class TestCluster implements AsyncDisposable {
+  readonly etcd: Etcd;
+  readonly mariadb: Mariadb;
+  readonly mysqlUrl: string;
+  readonly nodes = new Map<string, NodeProcess>();
+
+  private constructor(etcd: Etcd, mariadb: Mariadb, mysqlUrl: string) {
+    this.etcd = etcd;
+    this.mariadb = mariadb;
+    this.mysqlUrl = mysqlUrl;
+  }
+
+  /** @param nodes their ids, and what they differ in */
+  static async start(nodes: Readonly<Record<string, Partial<NodeOptions>>>): Promise<TestCluster> {
+    const [etcd, mariadb] = await Promise.all([startEtcd(), startMariadb()]);
+    const cluster = new TestCluster(etcd, mariadb, await mariadb.createDatabase('gostress'));
+    try {
+      await Promise.all(Object.entries(nodes).map(([nodeId, options]) => cluster.add(nodeId, options)));
+      await eventually(async () => {
+        const { master, nodes: seen } = await cluster.status();
+        const ready = seen.filter(({ connected }) => connected === true).length;
+        if (master === undefined || ready < cluster.workers(nodes)) throw new Error(`${ready} workers are connected`);
+      }, 60_000);
+      return cluster;
+    } catch (error) {
+      const said = [...cluster.nodes.values()].map(({ nodeId, output }) => `${nodeId}: ${output.slice(-3000)}`);
+      await cluster[Symbol.asyncDispose]();
+      throw new Error(`the cluster did not come up:\n${said.join('\n')}`, { cause: error });
+    }
+  }
+
+  async add(nodeId: string, options: Partial<NodeOptions> = {}): Promise<NodeProcess> {
+    const { etcd, mysqlUrl } = this;
+    const node = await NodeProcess.start({ nodeId, etcdHosts: [`http://${etcd.host}`], mysqlUrl, ...options });
+    this.nodes.set(nodeId, node);
+    return node;
+  }
+
+  node(nodeId: string): NodeProcess {
+    const node = this.nodes.get(nodeId);
+    if (node === undefined) throw new Error(`no node ${nodeId}`);
+    return node;
+  }
+
+  /** Some node that was not killed; any one serves the API. */
+  get address(): string {
+    const alive = [...this.nodes.values()].find(({ isAlive }) => isAlive);
+    if (alive === undefined) throw new Error('no node is alive');
+    return alive.address;
+  }
+
+  /** @param method e.g. `TaskService/StartTask` */
+  call(method: string, request: object = {}): Promise<Record<string, unknown>> {
+    return call(this.address, `gostress.v1.${method}`, request);
+  }
+
+  /** Also of a call that fails. */
+  ask(method: string, request: object = {}, timeoutMs = 60_000): Promise<GrpcurlEnd> {
+    return grpcurl(this.address, `gostress.v1.${method}`, request, { timeoutMs });
+  }
+
+  async status(): Promise<ClusterAnswer> {
+    const answer = (await this.call('ClusterService/GetCluster')) as Partial<ClusterAnswer>;
+    const runs = (answer.runs ?? []).map(({ run, shares }) => ({ run, shares: readShares(shares) }));
+    return { ...answer, term: Number(answer.term ?? 0), nodes: answer.nodes ?? [], runs };
+  }
+
+  /** The master's id and term, once there is one of a term after `afterTerm`. */
+  async master(afterTerm = 0, deadlineMs = 30_000): Promise<{ nodeId: string; term: number }> {
+    return eventually(async () => {
+      const { master, term } = await this.status();
+      if (master === undefined || term <= afterTerm) throw new Error(`term ${term}, no master yet`);
+      return { nodeId: master.name.replace('nodes/', ''), term };
+    }, deadlineMs);
+  }
+
+  /** Creates the task and starts it. @returns the run's name */
+  async start(request: object): Promise<string> {
+    const task = await this.call('TaskService/CreateTask', request);
+    const run = await this.call('TaskService/StartTask', { name: task.name });
+    return run.name as string;
+  }
+
+  async run(name: string): Promise<Run> {
+    return (await this.call('TaskService/GetRun', { name })) as unknown as Run;
+  }
+
+  /** Shares of an active run that are given now. */
+  async shares(name: string): Promise<Share[]> {
+    const found = (await this.status()).runs.find(({ run }) => run.name === name);
+    return (found?.shares ?? []).filter(({ state }) => state === 'ASSIGNED' || state === 'RUNNING');
+  }
+
+  async reach(name: string, state: string, deadlineMs = 30_000): Promise<Run> {
+    return eventually(async () => {
+      const run = await this.run(name);
+      if (run.state !== state) throw new Error(`${name} is ${run.state} (${run.reason ?? ''}), not ${state}`);
+      return run;
+    }, deadlineMs);
+  }
+
+  /** Waits for the run's end. */
+  async finish(name: string, deadlineMs = 60_000): Promise<Run> {
+    return eventually(async () => {
+      const run = await this.run(name);
+      if (!FINAL.includes(run.state)) throw new Error(`${name} is ${run.state}`);
+      return run;
+    }, deadlineMs);
+  }
+
+  async report(name: string): Promise<ReportAnswer> {
+    const { complete = false, report, ...rest } = await this.call('TaskService/GetRunReport', { name });
+    const number = (key: string): number => Number(rest[key] ?? 0);
+    return {
+      complete: complete as boolean,
+      report: report as Record<string, unknown>,
+      counts: {
+        scheduled: number('scheduled'),
+        started: number('started'),
+        answered: number('answered'),
+        ok: number('ok'),
+        failed: number('failed'),
+        dropped: number('dropped'),
+        unknown: number('unknown'),
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.nodes.values()].map((node) => node[Symbol.asyncDispose]()));
+    await Promise.all([this.etcd[Symbol.asyncDispose](), this.mariadb[Symbol.asyncDispose]()]);
+  }
+
+  private workers(nodes: Readonly<Record<string, Partial<NodeOptions>>>): number {
+    const roles = Object.values(nodes).map(({ env }) => env?.GOSTRESS_ROLES ?? 'worker,candidate');
+    return roles.filter((list) => list.includes('worker')).length;
+  }
+}
+
+function readShares(shares: readonly Share[] | undefined): Share[] {
+  return (shares ?? []).map((share) => ({ ...share, target: Number(share.target) }));
+}

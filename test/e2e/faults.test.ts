@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { NginxTarget } from '../support/nginx-target.ts';
+import { MISSING, TestCluster } from './cluster.ts';
+import { between, longestGapMs, perSecond } from './target-log.ts';
+
+/** Only generates load, or only leads: so that a fault hits one of both. */
+const WORKER = { env: { GOSTRESS_ROLES: 'worker' } };
+const CANDIDATE = { env: { GOSTRESS_ROLES: 'candidate' } };
+const NODES = { m1: CANDIDATE, m2: CANDIDATE, w1: WORKER, w2: WORKER, w3: WORKER };
+
+/** By how much a second may be above the plan: 1 % and one hit a worker. */
+function bound(rate: number, workers: number): number {
+  return rate * 1.01 + workers;
+}
+
+describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 'nothing'})`, () => {
+  let cluster: TestCluster;
+  let target: NginxTarget;
+
+  beforeAll(async () => {
+    target = await NginxTarget.start();
+  }, 60_000);
+  afterAll(() => target[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    cluster = await TestCluster.start(NODES);
+  }, 180_000);
+  afterEach(async () => {
+    for (const node of cluster.nodes.values()) if (node.isAlive) node.thaw();
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  async function startLoad(rate: number, seconds: number): Promise<string> {
+    const load = { rate_per_second: rate, duration: `${seconds}s` };
+    const name = await cluster.start({ task: { request: { url: target.url }, load } });
+    await cluster.reach(name, 'RUNNING');
+    await sleep(2000);
+    return name;
+  }
+
+  test('SIGKILL of the master: another one goes on, the load has no gap, and not a hit is lost or counted twice', async () => {
+    const before = await target.count();
+    const name = await startLoad(600, 25);
+    const { nodeId, term } = await cluster.master();
+    const killedAtMs = Date.now();
+    await cluster.node(nodeId).kill();
+    const next = await cluster.master(term);
+    expect(next.nodeId).not.toBe(nodeId);
+    expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
+    const hits = await target.hits();
+    expect(longestGapMs(hits, killedAtMs - 1000, killedAtMs + 12_000)).toBeLessThan(200);
+    for (const count of perSecond(hits, killedAtMs - 1000, killedAtMs + 12_000)) expect(count).toBeLessThanOrEqual(bound(600, 3));
+    const { complete, counts } = await cluster.report(name);
+    expect(complete).toBe(true);
+    expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: hits.length - before });
+    expect(counts.ok).toBe(counts.scheduled - counts.dropped);
+  }, 120_000);
+
+  test('SIGKILL of a worker: its share is with the others within a second', async () => {
+    const before = await target.count();
+    const name = await startLoad(600, 20);
+    const killedAtMs = Date.now();
+    await cluster.node('w1').kill();
+    await eventually(async () => {
+      const shares = await cluster.shares(name);
+      expect(shares.map(({ node }) => node).sort()).toEqual(['nodes/w2', 'nodes/w3']);
+      expect(shares.reduce((sum, { target: share }) => sum + share, 0)).toBe(600);
+    });
+    const run = await cluster.finish(name);
+    const hits = await target.hits();
+    // The second after the first one is whole again.
+    const seconds = perSecond(hits, killedAtMs + 1000, killedAtMs + 9000);
+    for (const count of seconds) {
+      expect(count).toBeGreaterThanOrEqual(600 * 0.97);
+      expect(count).toBeLessThanOrEqual(bound(600, 2));
+    }
+    // What it had in flight, and not yet sent, nobody knows: the report says so, and is never above the truth.
+    const { counts } = await cluster.report(name);
+    const seen = hits.length - before;
+    expect(counts.ok).toBeLessThanOrEqual(seen);
+    expect(seen - counts.ok).toBeLessThanOrEqual(200 * 2.5);
+    expect(run.state).toBe(seen === counts.ok ? expect.stringMatching(/^DONE/) : 'DONE_INCOMPLETE');
+  }, 120_000);
+
+  test('SIGSTOP of a worker: the rate is never above the plan, and its share moves; SIGCONT: not a hit without a permit', async () => {
+    const name = await startLoad(600, 40);
+    const frozenAtMs = Date.now();
+    cluster.node('w1').freeze();
+    await eventually(async () => {
+      const shares = await cluster.shares(name);
+      expect(shares.map(({ node }) => node)).not.toContain('nodes/w1');
+      expect(shares.reduce((sum, { target: share }) => sum + share, 0)).toBe(600);
+    }, 30_000);
+    await sleep(3000);
+    const thawedAtMs = Date.now();
+    cluster.node('w1').thaw();
+    await cluster.finish(name, 90_000);
+    const hits = await target.hits();
+    const whole = perSecond(hits, frozenAtMs - 1000, frozenAtMs + 30_000);
+    for (const [second, count] of whole.entries()) expect(count, `second ${second}`).toBeLessThanOrEqual(bound(600, 3));
+    expect(between(hits, thawedAtMs - 2000, thawedAtMs) / 2).toBeGreaterThanOrEqual(600 * 0.95);
+  }, 180_000);
+
+  test.each([
+    ['etcd', () => cluster.etcd, 'etcd'],
+    ['the database', () => cluster.mariadb, 'database'],
+  ])('a frozen %s makes no call hang, and the answer says what is gone', async (_, dependency, word) => {
+    const task = await cluster.call('TaskService/CreateTask', { task: { request: { url: target.url } } });
+    dependency().freeze();
+    try {
+      const deadlineMs = 30_000;
+      for (const [method, request] of [
+        ['TaskService/GetTask', { name: task.name }],
+        ['TaskService/ListTasks', {}],
+        ['TaskService/StartTask', { name: task.name }],
+        ['ClusterService/GetCluster', {}],
+      ] as const) {
+        const { code, stderr, stdout } = await cluster.ask(method, request, deadlineMs);
+        expect(code, `${method}: ${stdout}${stderr}`).not.toBeNull();
+        if (code !== 0) expect(stderr).toMatch(new RegExp(`${word}|master`, 'i'));
+      }
+    } finally {
+      dependency().thaw();
+    }
+    await eventually(() => cluster.call('TaskService/GetTask', { name: task.name }), 60_000);
+  }, 240_000);
+});

@@ -1,0 +1,23 @@
+import type { TargetHit } from '../support/nginx-target.ts';
+
+/** Hits in each whole second from `fromMs` to `toMs`, by the target's clock. */
+export function perSecond(hits: readonly TargetHit[], fromMs: number, toMs: number): number[] {
+  const counts = Array.from({ length: Math.max(0, Math.floor((toMs - fromMs) / 1000)) }, () => 0);
+  for (const { atMs } of hits) {
+    const second = Math.floor((atMs - fromMs) / 1000);
+    if (second >= 0 && second < counts.length) counts[second]! += 1;
+  }
+  return counts;
+}
+
+/** Hits in a stretch of time. */
+export function between(hits: readonly TargetHit[], fromMs: number, toMs: number): number {
+  return hits.filter(({ atMs }) => atMs >= fromMs && atMs < toMs).length;
+}
+
+/** The longest time without a hit within a stretch. */
+export function longestGapMs(hits: readonly TargetHit[], fromMs: number, toMs: number): number {
+  const instants = hits.map(({ atMs }) => atMs).filter((atMs) => atMs >= fromMs && atMs <= toMs);
+  const edges = [fromMs, ...instants.sort((a, b) => a - b), toMs];
+  return Math.max(...edges.slice(1).map((atMs, i) => atMs - edges[i]!));
+}
