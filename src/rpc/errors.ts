@@ -29,7 +29,7 @@ const MAX_MESSAGE_LENGTH = 2_000;
 const MAX_DETAILS_BYTES = 4_000;
 
 interface Any {
-  typeUrl: string;
+  type_url: string;
   value: Buffer;
 }
 interface Status {
@@ -70,7 +70,7 @@ export function toStatus(error: unknown): StatusObject {
 }
 
 function any<T>(name: string, type: MessageTypeDefinition<T, T>, message: T & object): Any {
-  return { typeUrl: `${TYPE_URL}${name}`, value: type.serialize(message) };
+  return { type_url: `${TYPE_URL}${name}`, value: type.serialize(message) };
 }
 
 /** Where a problem's line begins with the path of a field, e.g. `task.load.plan.stages[1].duration: `. */
@@ -141,7 +141,7 @@ function readDetails(metadata: Metadata): { violations: BadRequest['fieldViolati
   if (!Buffer.isBuffer(bytes)) return { violations: [], info: null };
   try {
     const { details } = statusType.deserialize(bytes);
-    const of = (name: string): Any | undefined => details.find(({ typeUrl }) => typeUrl === `${TYPE_URL}${name}`);
+    const of = (name: string): Any | undefined => details.find(({ type_url: url }) => url === `${TYPE_URL}${name}`);
     const [bad, info] = [of('google.rpc.BadRequest'), of('google.rpc.ErrorInfo')];
     return {
       violations: bad === undefined ? [] : badRequestType.deserialize(bad.value).fieldViolations,

@@ -69,13 +69,13 @@ export const STRESS_TO_WORKER: Readonly<Record<StressToWorker['type'], z.ZodType
     })
     .transform((fields) => ofStress({ type: 'assign', ...fields })),
   retune: z
-    .object({ ...assignmentKey, version: count, epoch: count, plan, share })
+    .object({ ...assignmentKey, version: count, epoch: count, plan, share, maxInFlight: count, maxQueue: count })
     .transform((fields) => ofStress({ type: 'retune', ...fields })),
   stop: z
     .object({ ...assignmentKey, version: count, graceMs: number, why: z.string() })
     .transform((fields) => ofStress({ type: 'stop', ...fields })),
   ack: z
-    .object({ ...assignmentKey, incarnation: count, upTo: count })
+    .object({ ...assignmentKey, incarnation: count, upTo: count, final: z.boolean() })
     .transform((fields) => ofStress({ type: 'ack', ...fields })),
 };
 

@@ -101,9 +101,17 @@ export const stressToWorker: fc.Arbitrary<StressToWorker> = fc.oneof(
     startAfterMs: double,
     run: words,
   }),
-  fc.record({ type: fc.constant('retune' as const), ...key, ...version, plan, share }),
+  fc.record({
+    type: fc.constant('retune' as const),
+    ...key,
+    ...version,
+    plan,
+    share,
+    maxInFlight: count,
+    maxQueue: count,
+  }),
   fc.record({ type: fc.constant('stop' as const), ...key, version: count, graceMs: double, why: words }),
-  fc.record({ type: fc.constant('ack' as const), ...key, incarnation: count, upTo: count }),
+  fc.record({ type: fc.constant('ack' as const), ...key, incarnation: count, upTo: count, final: fc.boolean() }),
 );
 
 const stressHello: fc.Arbitrary<StressHello> = fc.record({

@@ -1,0 +1,73 @@
+import type { ClusterStatus, StressApi } from '../stress/ports.ts';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { publicService, type CallContext, type Service, type StreamCall } from './calls.ts';
+import { clusterToMessage, eventToMessage, memberToMessage, nodesOf } from './cluster-codec.ts';
+import type { EventMessage, NodeMessage } from './messages.ts';
+import { pageToken, readNodeName, readPageSize, readPageToken } from './names.ts';
+import { unavailable } from './route.ts';
+
+/**
+ * gostress.v1.ClusterService.
+ *
+ * @param known the cluster as this node knows it without a master; null: nothing
+ */
+export function clusterService(context: CallContext, known: () => ClusterStatus | null): Service {
+  const knownCluster = (): object | null => {
+    const status = known();
+    return status === null ? null : clusterToMessage(status);
+  };
+  return publicService(
+    'gostress/v1/cluster.proto',
+    'ClusterService',
+    {
+      unary: {
+        GetCluster: async (_request: object, api) => clusterToMessage(await api.status()),
+        ListNodes: listNodes,
+        DrainNode: drainNode,
+      },
+      streaming: { WatchEvents: (request: WatchEventsRequest, call) => watchEvents(request, call, context) },
+      noMaster: { GetCluster: knownCluster },
+    },
+    context,
+  );
+}
+
+interface ListNodesRequest {
+  pageSize: number;
+  pageToken: string;
+}
+
+async function listNodes(request: ListNodesRequest, api: StressApi): Promise<object> {
+  const limit = readPageSize(request.pageSize);
+  const after = readPageToken('nodes', request.pageToken);
+  const nodes = nodesOf(await api.status()).filter(({ name }) => after === null || name > after);
+  const page = nodes.slice(0, limit);
+  return { nodes: page, nextPageToken: nodes.length > limit ? pageToken('nodes', page.at(-1)!.name) : '' };
+}
+
+async function drainNode({ name }: { name: string }, api: StressApi): Promise<NodeMessage> {
+  const member = await api.drainNode(readNodeName(name));
+  const { master } = await api.status();
+  return memberToMessage(member, master);
+}
+
+interface WatchEventsRequest {
+  afterId?: string;
+}
+
+/** Ends with UNAVAILABLE when the master changes: the caller asks again with the last id that it saw. */
+async function* watchEvents(
+  { afterId }: WatchEventsRequest,
+  { bytes, signal, cameBy, method }: StreamCall,
+  { route, forwarder }: CallContext,
+): AsyncGenerator<Buffer> {
+  const api = route.api();
+  if (api === null) {
+    yield* forwarder.stream(method.path, bytes, signal, cameBy);
+    return;
+  }
+  const { responseSerialize } = method as MethodDefinition<object, EventMessage>;
+  const after = afterId === undefined ? null : BigInt(afterId);
+  for await (const event of api.watchEvents(after, signal)) yield responseSerialize(eventToMessage(event));
+  throw unavailable('this node is the master no longer: watch again, after the last id');
+}
