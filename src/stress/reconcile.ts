@@ -180,17 +180,23 @@ function stand(view: RunView, plan: Plan): Decision {
   const load = active.filter(({ record }) => record.share.weight > 0);
   const isLimited = run.task.spec.load.hits !== null;
   const sends = { ...NOTHING, sends: sendsOf(view) };
-  if (isAboutToEnd(view, plan) || (isLimited && load.length === 0 && owners.some(isUnsettled))) return sends;
-  if (load.length === 0) return short(view, noWorker(view)) ?? sends;
+  const isEnding = isAboutToEnd(view, plan) || (isLimited && owners.some(isUnsettled));
+  if (load.length === 0) return isEnding ? sends : (short(view, noWorker(view)) ?? sends);
   const covered = coveredBy(load);
-  if (covered < 1 - EPSILON && !isLimited) return short(view, lacking(view, covered)) ?? sends;
+  if (covered < 1 - EPSILON && !isLimited) return isEnding ? sends : (short(view, lacking(view, covered)) ?? sends);
   // A new master does not judge before it has heard of all.
   if (active.some(({ most }) => most === null)) return sends;
-  const isPending = active.some((owner) => owner.confirmed < owner.record.version);
+  const isPending =
+    active.some((owner) => owner.confirmed < owner.record.version) || (run.state === 'RETUNING' && isAhead(view, plan));
   const settled = run.applied?.state === 'PAUSED' ? 'PAUSED' : 'RUNNING';
   const state = isPending ? (mayFollow(run.state, 'RETUNING') ? 'RETUNING' : run.state) : settled;
   if (state === run.state) return sends;
   return write([], { state, reason: '' }, { kind: 'run.state', text: `${run.state} → ${state}` });
+}
+
+/** Workers have the change, and it does not hold yet. */
+function isAhead({ elapsedMs }: RunView, { segments }: Plan): boolean {
+  return segments.some(({ startMs }) => startMs > elapsedMs! && startMs <= elapsedMs! + PLAN_LEAD_MS);
 }
 
 function short({ run }: RunView, reason: string): Decision | null {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
@@ -7,7 +6,15 @@ import type { Placement, RunRecord, SampleRecord, Wanted } from '../../src/stres
 import { prepareTask } from '../../src/task/prepare.ts';
 import type { PreparedTask, TaskSpec } from '../../src/task/spec.ts';
 import { RUN_STATES, type RunState } from '../../src/task/status.ts';
-import { assignmentOf, HOLDER, preparedTask, sampleRecord, seqs, startedRun } from '../support/store-records.ts';
+import {
+  assignmentOf,
+  HOLDER,
+  preparedTask,
+  readmeStatements,
+  sampleRecord,
+  seqs,
+  startedRun,
+} from '../support/store-records.ts';
 import { taskArbitrary } from '../support/task-arbitrary.ts';
 
 /** A store on a database of its own, migrated. */
@@ -885,11 +892,6 @@ async function withContent(spec: TaskSpec, bytes: Uint8Array, pem: string): Prom
 
 function hex(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : Buffer.from(bytes).toString('hex');
-}
-
-async function readmeStatements(): Promise<string[]> {
-  const text = await readFile(new URL('../../src/store/README.md', import.meta.url), 'utf8');
-  return [...text.matchAll(/^```sql\n([^]*?)\n```$/gm)].map((match) => match[1]!);
 }
 
 /** All that is in the tables, but for the fence. */

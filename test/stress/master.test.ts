@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Histogram } from '../../src/lib/histogram.ts';
 import type { RunRecord } from '../../src/stress/ports.ts';
@@ -48,8 +48,47 @@ describe('a run', () => {
       ),
     );
     expect((await cluster.api.getRunReport(run.taskId, run.number)).complete).toBe(true);
-    await eventually(async () => expect((await cluster.api.status()).runs).toEqual([]));
-    expect(cluster.workers.flatMap((worker) => [...worker.works.values()])).toEqual([]);
+  });
+
+  it('leaves nothing behind within a second of its end', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    // At rest each of its loops has one, but for moments.
+    let before = 0;
+    for (let i = 0; i < 20; i++) {
+      before = Math.max(before, timers());
+      await sleep(10);
+    }
+    const run = await cluster.start(LONG);
+    const watched = watchAll(cluster.api, run);
+    await cluster.underWay(run);
+    await cluster.api.stopRun(run.taskId, 1);
+    await cluster.reaches(run, 'DONE');
+    const endedMs = performance.now();
+    await eventually(async () => {
+      expect((await cluster.api.status()).runs).toEqual([]);
+      expect(cluster.workers.flatMap((worker) => [...worker.works.values()])).toEqual([]);
+      expect(timers()).toBeLessThanOrEqual(before);
+    });
+    expect((await watched).at(-1)!.final).toBe(true);
+    expect(performance.now() - endedMs).toBeLessThan(1_000);
+    expect((await cluster.api.listRuns({ taskId: run.taskId, limit: 9, before: null, states: [] })).items).toHaveLength(
+      1,
+    );
+    expect(await reported(cluster, run)).not.toEqual([]);
+  });
+
+  it('begins when the API says so, and not with the next look at the store', async () => {
+    await using cluster = await FakeCluster.start('a');
+    const tookMs: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const sentMs = performance.now();
+      await cluster.start(LONG);
+      await eventually(() => expect(cluster.worker('a')!.works.size).toBe(i + 1));
+      tookMs.push(performance.now() - sentMs);
+    }
+    // By the look once a second it would be half a second.
+    expect(tookMs.sort((a, b) => a - b)[2]).toBeLessThan(150);
   });
 
   it('is watched second by second, from any second on, and ends with a final update', async () => {
@@ -100,12 +139,10 @@ describe('a run', () => {
     await using cluster = await FakeCluster.start('a', 'b');
     const run = await cluster.start(LONG);
     await cluster.underWay(run);
-    using database = new DatabaseSync(cluster.file);
-    database.exec('PRAGMA busy_timeout = 5000');
-    database.exec('UPDATE run SET wanted_target = 1000');
+    await cluster.byHand('UPDATE run SET wanted_target = 1000');
     await eventually(() => expect(cluster.loads()).toEqual(['a 500/1000', 'b 500/1000']));
     expect((await cluster.run(run)).wanted.version).toBe(run.wanted.version);
-    database.exec("UPDATE run SET wanted_state = 'STOPPED'");
+    await cluster.byHand("UPDATE run SET wanted_state = 'STOPPED'");
     await cluster.reaches(run, 'DONE');
   });
 
@@ -290,9 +327,8 @@ describe('another master', () => {
     await using cluster = await FakeCluster.start('a');
     const run = await cluster.start({ rate: 10, duration: '4s' });
     await cluster.reaches(run, 'RUNNING');
-    using database = new DatabaseSync(cluster.file);
-    database.exec('PRAGMA busy_timeout = 5000');
-    database.exec('BEGIN IMMEDIATE');
+    using database = cluster.person();
+    await eventually(() => database.exec('BEGIN IMMEDIATE'));
     await eventually(() => expect(cluster.worker('a')!.made.length).toBeGreaterThan(2));
     database.exec('ROLLBACK');
     await cluster.reaches(run, 'DONE');

@@ -426,6 +426,21 @@ const ROWS: { sentence: string; view: RunView; expected: string[] }[] = [
     expected: [],
   },
   {
+    sentence: 'a run of a second is running too',
+    view: viewOf({ run: runningOf({ load: { rate: 600, duration: '1s' }, state: 'ASSIGNING' }), elapsedMs: 100 }),
+    expected: ['state RUNNING'],
+  },
+  {
+    sentence: 'a new master does nothing before it knows how far the run is',
+    view: viewOf({ elapsedMs: null, owners: [A, B], candidates: [candidateOf('a'), candidateOf('d')] }),
+    expected: [],
+  },
+  {
+    sentence: 'but it stops what the user wants stopped',
+    view: viewOf({ elapsedMs: null, run: runningOf({ wanted: { ...WANTED, state: 'STOPPED' }, applied: WANTED }) }),
+    expected: ['state STOPPING'],
+  },
+  {
     sentence: 'hits that are used up begin the end',
     view: hits([ended({ ...A, scheduled: 40 }, 5), ended({ ...B, scheduled: 60 }, 5)]),
     expected: ['state STOPPING'],

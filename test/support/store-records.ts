@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { DEFAULT_PLACEMENT } from '../../src/stress/ports.ts';
 import type { AssignmentRecord, RunRecord, SampleRecord } from '../../src/stress/ports.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -47,4 +48,10 @@ export function sampleRecord(run: { id: bigint }, seq: number, part: Partial<Sam
 
 export function seqs(run: { id: bigint }, from: number, to: number, part: Partial<SampleRecord> = {}): SampleRecord[] {
   return Array.from({ length: to - from + 1 }, (_, i) => sampleRecord(run, from + i, part));
+}
+
+/** What the store's README tells people to write by hand, in its order. */
+export async function readmeStatements(): Promise<string[]> {
+  const text = await readFile(new URL('../../src/store/README.md', import.meta.url), 'utf8');
+  return [...text.matchAll(/^```sql\n([^]*?)\n```$/gm)].map((match) => match[1]!);
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type {
   MasterContext,
   Member,
@@ -9,6 +10,7 @@ import type {
   NodeRef,
   Subscription,
 } from '../../../src/cluster/ports.ts';
+import { CodedError } from '../../../src/lib/errors.ts';
 import { SILENT } from '../../../src/lib/log.ts';
 import { StressMaster } from '../../../src/stress/master.ts';
 import {
@@ -95,44 +97,73 @@ export class Term {
   }
 }
 
-/** Fake workers, a real store in a private folder, and real masters of the stress driver. */
+/** Fake workers, a real store, and real masters of the stress driver. */
 export class FakeCluster implements AsyncDisposable {
   readonly store: Store;
   readonly workers: FakeWorker[] = [];
-  readonly file: string;
   master: Term | null = null;
-  readonly #folder: string;
+  /** The name of a call of the master to the store that is carried out, and whose answer is lost; once. */
+  loseAnswerOf: keyof TaskStore | null = null;
+  readonly #folder: string | null;
   readonly #terms: Term[] = [];
 
-  private constructor(store: Store, folder: string) {
+  private constructor(store: Store, folder: string | null) {
     this.store = store;
     this.#folder = folder;
-    this.file = path.join(folder, 'gostress.sqlite');
   }
 
+  /** On SQLite in a private folder. */
   static async start(...nodeIds: string[]): Promise<FakeCluster> {
+    const cluster = await FakeCluster.idle();
+    return cluster.begin(...nodeIds);
+  }
+
+  /** The same without workers and master, which `begin` brings. */
+  static async idle(): Promise<FakeCluster> {
     const folder = await mkdtemp(path.join(tmpdir(), 'gostress-stress-'));
     const store = openSqliteStore({ folder, log: SILENT });
     await store.migrate();
-    const cluster = new FakeCluster(store, folder);
-    for (const nodeId of nodeIds) cluster.workers.push(new FakeWorker(cluster, nodeOf(nodeId)));
-    await cluster.elect();
-    return cluster;
+    return new FakeCluster(store, folder);
+  }
+
+  /** On a store that is ready, and that it closes. */
+  static on(store: Store): FakeCluster {
+    return new FakeCluster(store, null);
+  }
+
+  async begin(...nodeIds: string[]): Promise<this> {
+    for (const nodeId of nodeIds) this.workers.push(new FakeWorker(this, nodeOf(nodeId)));
+    await this.elect();
+    return this;
+  }
+
+  /** Another connection to its SQLite, as a person has it. The store is in this thread too: no call of it may wait. */
+  person(): DatabaseSync {
+    return new DatabaseSync(path.join(this.#folder!, 'gostress.sqlite'), { timeout: 0 });
+  }
+
+  /** What a person writes into its SQLite, once the store lets it. */
+  async byHand(sql: string): Promise<Record<string, unknown>[]> {
+    using person = this.person();
+    return eventually(() => person.prepare(sql).all());
   }
 
   get api(): StressApi {
     return this.master!.api;
   }
 
-  /** A new master: it raises the fence, and the workers connect to it. */
-  async elect(): Promise<Term> {
-    const term = new Term(this.store.tasks, (this.master?.term ?? 0) + 1);
+  /** A new master: it raises the fence, and the workers connect to it: all, or these. */
+  async elect(...nodeIds: string[]): Promise<Term> {
+    const term = new Term(this.#tasks(), (this.master?.term ?? 0) + 1);
     await this.store.fence.raise(term.term, { nodeId: 'master', incarnation: term.term });
     this.master = term;
     this.#terms.push(term);
     for (const worker of this.workers) worker.connected = false;
     term.begin(this, nodeOf('master', { incarnation: term.term }));
-    for (const worker of this.workers) worker.connect();
+    for (const worker of this.workers) {
+      const isOne = nodeIds.length === 0 || nodeIds.includes(worker.node.nodeId);
+      if (isOne && worker.standing !== 'gone') worker.connect();
+    }
     return term;
   }
 
@@ -208,7 +239,22 @@ export class FakeCluster implements AsyncDisposable {
     for (const worker of this.workers) worker.close();
     await Promise.all(this.#terms.map((term) => term.end()));
     await this.store.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    if (this.#folder !== null) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** The store as masters see it. */
+  #tasks(): TaskStore {
+    return new Proxy(this.store.tasks, {
+      get: (tasks, name: keyof TaskStore) => {
+        const call = tasks[name].bind(tasks) as (...args: unknown[]) => Promise<unknown>;
+        return async (...args: unknown[]) => {
+          const answer = await call(...args);
+          if (this.loseAnswerOf !== name) return answer;
+          this.loseAnswerOf = null;
+          throw new CodedError('UNAVAILABLE', 'the answer is lost');
+        };
+      },
+    });
   }
 }
 
@@ -216,6 +262,12 @@ export class FakeCluster implements AsyncDisposable {
 export async function watchAll(api: StressApi, run: RunRecord, fromSecond = 0): Promise<RunUpdate[]> {
   const signal = AbortSignal.timeout(60_000);
   return listOf(api.watchRun(run.taskId, run.number, fromSecond, signal));
+}
+
+/** Of its report: each second, and its hits. */
+export async function okPerSecond(api: StressApi, run: RunRecord): Promise<[second: number, ok: number][]> {
+  const { report } = await api.getRunReport(run.taskId, run.number);
+  return (report as unknown as PlainReport).seconds.map(({ second, counts }) => [second, counts.ok]);
 }
 
 async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -42,6 +42,7 @@ export class FakeWorker {
   /** Every sample it ever made. */
   readonly made: Sample[] = [];
   connected = false;
+  /** As the master judges; `gone`: killed, or so it seems. */
   standing: Member['standing'] = 'suspect';
   /** It answers assignments with this. */
   refusal: string | null = null;
@@ -166,15 +167,15 @@ export class FakeWorker {
       if (restMs > 1) this.#second(work, Math.min(1000, restMs));
       work.finalSeq = work.lastSeq;
     }
-    this.#flush(work);
-    const { runId, assignment, finalSeq } = work;
-    this.#send({ type: 'stopped', runId, assignment, incarnation: this.node.incarnation, finalSeq, why });
+    this.#flush(work, why);
   }
 
-  #flush(work: Work): void {
-    const { runId, assignment, unacked } = work;
-    if (unacked.length === 0) return;
-    this.#send({ type: 'samples', runId, assignment, incarnation: this.node.incarnation, samples: [...unacked] });
+  /** All that is not acknowledged, and how it ended. */
+  #flush(work: Work, why = ''): void {
+    const { runId, assignment, unacked, finalSeq } = work;
+    const { incarnation } = this.node;
+    if (unacked.length > 0) this.#send({ type: 'samples', runId, assignment, incarnation, samples: [...unacked] });
+    if (finalSeq !== null) this.#send({ type: 'stopped', runId, assignment, incarnation, finalSeq, why });
     work.resendAtMs = nowMs() + RESEND_MS;
   }
 

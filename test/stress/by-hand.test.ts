@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SILENT } from '../../src/lib/log.ts';
+import { openMysqlStore } from '../../src/store/mysql.ts';
+import type { RunRecord } from '../../src/stress/ports.ts';
+import { eventually } from '../support/eventually.ts';
+import { MARIADB_MISSING, MARIADB_START_MS, startMariadb, type Mariadb } from '../support/mariadb.ts';
+import { readmeStatements } from '../support/store-records.ts';
+import { FakeCluster, okPerSecond, watchAll } from './support/cluster.ts';
+
+/** What the README says, with nothing but the README's statements. */
+async function followReadme(cluster: FakeCluster, execute: (sql: string) => Promise<unknown>): Promise<void> {
+  const [insert, rate, stages, pause, stop, again, look] = await readmeStatements();
+  await execute(insert!);
+  const run = await eventually(() => cluster.api.getRun(1n, 1));
+  await cluster.underWay(run);
+  expect(cluster.loads()).toEqual(['a 300/600', 'b 300/600']);
+  await execute(rate!);
+  await eventually(() => expect(cluster.loads()).toEqual(['a 500/1000', 'b 500/1000']));
+  await execute(stages!);
+  await eventually(() => expect(cluster.loads()).toEqual(['a 1000/2000', 'b 1000/2000']));
+  await cluster.reaches(run, 'RUNNING');
+  await execute(pause!);
+  await cluster.reaches(run, 'PAUSED');
+  expect(rateOf(cluster)).toBe(0);
+  await execute(pause!.replace('PAUSED', 'RUNNING'));
+  await cluster.reaches(run, 'RUNNING');
+  expect(rateOf(cluster)).toBe(500);
+  await execute(stop!);
+  await cluster.reaches(run, 'DONE');
+  expect(cluster.workers.flatMap(({ loading }) => loading)).toEqual([]);
+  await execute(again!);
+  const second = await eventually(() => cluster.api.getRun(1n, 2));
+  await cluster.reaches(second, 'RUNNING');
+  expect(await execute(look!)).toMatchObject([{ state: 'DONE' }, { state: 'RUNNING' }]);
+}
+
+/** At the plan's end, of one worker. */
+function rateOf(cluster: FakeCluster): number {
+  return cluster.worker('a')!.loading[0]!.plan.segments.at(-1)!.to;
+}
+
+describe('a master does what a person writes', () => {
+  it('into SQLite', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    await followReadme(cluster, (sql) => cluster.byHand(sql));
+  });
+
+  describe.skipIf(MARIADB_MISSING !== null)(
+    `into MariaDB${MARIADB_MISSING === null ? '' : `: skipped, needs ${MARIADB_MISSING}`}`,
+    () => {
+      let mariadb: Mariadb;
+      beforeAll(async () => {
+        mariadb = await startMariadb();
+      }, MARIADB_START_MS);
+      afterAll(() => mariadb[Symbol.asyncDispose]());
+
+      it('with the same statements', async () => {
+        const url = await mariadb.createDatabase('by_hand');
+        const store = openMysqlStore({ url, cluster: 'by-hand', log: SILENT });
+        await store.migrate();
+        await using cluster = await FakeCluster.on(store).begin('a', 'b');
+        const person = await mariadb.connect('by_hand');
+        await followReadme(cluster, async (sql) => (await person.query(sql))[0]);
+        await person.end();
+      });
+    },
+  );
+});
+
+describe('ids beyond 2^53', () => {
+  it('are exact from the task to the report', async () => {
+    const base = 2n ** 53n + 1n;
+    await using cluster = await FakeCluster.idle();
+    for (const table of ['task', 'run', 'event']) {
+      await cluster.byHand(`INSERT INTO sqlite_sequence (name, seq) VALUES ('${table}', ${base - 1n})`);
+    }
+    await cluster.begin('a', 'b');
+    const run: RunRecord = await cluster.start({ rate: 100, duration: '3s' });
+    expect([run.id, run.taskId]).toEqual([base, base]);
+    const watched = watchAll(cluster.api, run);
+    await cluster.reaches(run, 'RUNNING');
+    expect(cluster.workers.flatMap(({ loading }) => loading.map(({ runId }) => runId))).toEqual([base, base]);
+    await cluster.reaches(run, 'DONE');
+    expect(await okPerSecond(cluster.api, run)).toEqual([0, 1, 2].map((second) => [second, 100]));
+    expect((await watched).at(-1)!.run.id).toBe(base);
+    const events = await cluster.store.tasks.events({ after: base - 1n, limit: 100 });
+    expect(events.map(({ subject }) => subject)).toContain(`tasks/${base}/runs/1`);
+    expect((await cluster.api.listRuns({ taskId: base, limit: 1, before: null, states: [] })).items[0]!.id).toBe(base);
+  });
+});
