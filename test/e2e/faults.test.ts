@@ -104,7 +104,7 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
 
   test.each([
     ['etcd', () => cluster.etcd, 'etcd'],
-    ['the database', () => cluster.mariadb, 'database'],
+    ['MySQL', () => cluster.mariadb, 'MySQL'],
   ])('a frozen %s makes no call hang, and the answer says what is gone', async (_, dependency, word) => {
     const task = await cluster.call('TaskService/CreateTask', { task: { request: { url: target.url } } });
     dependency().freeze();
