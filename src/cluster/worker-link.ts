@@ -58,6 +58,9 @@ export class WorkerLink {
 
   /** Resolves soon after the signal aborts, its stream closed. */
   async run(signal: AbortSignal): Promise<void> {
+    const { permit, timings } = this.#options;
+    // Also between two masters: the lease goes on being renewed, and the permit with it.
+    const refreshing = setInterval(() => permit.refresh(), timings.pingMs);
     const stop = () => {
       this.#session?.close('this node stops');
       this.#changed.abort();
@@ -69,6 +72,7 @@ export class WorkerLink {
       await pause(this.#master === null ? Infinity : this.#backoff.takeMs(), this.#changed.signal);
     }
     signal.removeEventListener('abort', stop);
+    clearInterval(refreshing);
   }
 
   async #follow(master: MasterRecord): Promise<void> {

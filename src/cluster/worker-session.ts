@@ -78,7 +78,7 @@ export class WorkerSession {
   }
 
   #tick(): void {
-    const { timings, permit, info } = this.#options;
+    const { timings, info } = this.#options;
     const now = nowMs();
     const sinceMs = now - this.#tickedAtMs;
     this.#tickedAtMs = now;
@@ -93,7 +93,6 @@ export class WorkerSession {
       this.close(`the master was silent for ${Math.round(silentMs)} ms`);
       return;
     }
-    permit.refresh();
     this.#ping();
     if (this.term === null || this.#full || now - this.#infoAtMs < timings.nodeInfoMs) return;
     this.#infoAtMs = now;

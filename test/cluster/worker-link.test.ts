@@ -200,6 +200,20 @@ describe('a worker', () => {
     expect(bench.sessions).toEqual([3]);
   });
 
+  test('has a permit between two masters, as long as its lease is renewed', async () => {
+    const bench = new Bench();
+    const master = bench.master('m1', 1);
+    let leaseUntilMs = nowMs() + 1_000;
+    bench.permit.hold({ validUntilMs: () => leaseUntilMs });
+    bench.link.follow(master.record);
+    await eventually(() => expect(master.heard.some(({ type }) => type === 'ping')).toBe(true));
+    bench.permit.echoed(nowMs());
+    bench.network.kill('m1', 'm1');
+    await eventually(() => expect(bench.sessions).toContain(null));
+    leaseUntilMs = nowMs() + 3_000;
+    await eventually(() => expect(bench.permit.validUntilMs()).toBe(leaseUntilMs));
+  });
+
   test('dials again where nobody answers, until somebody does', async () => {
     const bench = new Bench();
     const master = bench.master('m1', 3);
