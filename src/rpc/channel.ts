@@ -58,7 +58,7 @@ export class Channel implements Disposable {
     try {
       for await (const bytes of call as AsyncIterable<Buffer>) yield bytes;
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!isAborted(signal)) throw error;
     } finally {
       signal.removeEventListener('abort', cancel);
       call.cancel();
@@ -72,6 +72,11 @@ export class Channel implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Asked again after a wait, which the type checker does not see. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
 
 function metadataOf(hop: string | null): Metadata {

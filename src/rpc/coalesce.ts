@@ -50,11 +50,10 @@ export class Coalescer<T> {
   async #waitForRoom(): Promise<void> {
     const over = new AbortController();
     const timeout = pause(this.#patienceMs, over.signal);
-    let isLate = false;
-    void timeout.then(() => (isLate = true));
-    while (this.#items.length >= this.#capacity && !isLate && !this.#isEnded) {
-      await Promise.race([this.#wake.promise, timeout]);
-    }
+    const isFull = (): boolean => this.#items.length >= this.#capacity && !this.#isEnded;
+    const woken = (): Promise<boolean> => this.#wake.promise.then(() => true);
+    const isInTime = (): Promise<boolean> => Promise.race([woken(), timeout.then(() => false)]);
+    while (isFull() && (await isInTime())) continue;
     over.abort();
   }
 

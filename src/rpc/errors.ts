@@ -128,7 +128,7 @@ function withoutDetails(
     case status.ABORTED:
       return [status[code] as ErrorCode, details];
     default:
-      return ['INTERNAL', `${address}: ${status[code] ?? code}: ${details}`];
+      return ['INTERNAL', `${address}: ${status[code]}: ${details}`];
   }
 }
 

@@ -38,7 +38,7 @@ export function applyMask(current: TaskMessage, change: TaskMessage, paths: read
     else merged = put(merged, change as Fields, fields);
   }
   if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
-  return merged as TaskMessage;
+  return merged;
 }
 
 function topPaths(change: TaskMessage, isAll: boolean): string[] {

@@ -39,7 +39,7 @@ export function loadProtoSet(paths: readonly string[]): ProtoSet {
   const places = new Map<string, string>();
   const load = (file: string): void => {
     if (files.has(file)) return;
-    const known = WELL_KNOWN.find(({ name }) => name === `${file}`);
+    const known = WELL_KNOWN.find(({ name }) => name === file);
     const parsed = known === undefined ? readProtoFile(file) : wellKnown(known);
     for (const imported of parsed.imports) load(imported);
     for (const [name, kind] of parsed.symbols) kinds.set(name, kind);

@@ -26,7 +26,8 @@ export async function* resumeWatch(
   let hasBegun = false;
   let lostAtMs: number | null = null;
   const backoff = new Backoff(100, 1_000);
-  while (!signal.aborted) {
+  const isAborted = (): boolean => signal.aborted;
+  while (!isAborted()) {
     try {
       for await (const message of source(next)) {
         hasBegun = true;
@@ -36,7 +37,7 @@ export async function* resumeWatch(
         yield message;
         if (message.final) return;
       }
-      if (signal.aborted) return;
+      if (isAborted()) return;
       throw new CodedError('UNAVAILABLE', 'the watch ended before the run did');
     } catch (error) {
       if (!hasBegun || !(error instanceof CodedError && error.code === 'UNAVAILABLE')) throw error;

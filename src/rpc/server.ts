@@ -64,7 +64,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     ...services,
   ];
   for (const { definition, implementation } of all) {
-    server.addService(definition as ServiceDefinition, implementation as UntypedServiceImplementation);
+    server.addService(definition, implementation as UntypedServiceImplementation);
   }
   const port = await bind(server, listen);
   let closed: Promise<void> | null = null;

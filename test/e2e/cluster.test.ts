@@ -12,116 +12,119 @@ function total(shares: readonly { target: number }[]): number {
   return shares.reduce((sum, { target }) => sum + target, 0);
 }
 
-describe.skipIf(MISSING !== null)(`three nodes as processes, etcd, MariaDB, nginx (needs ${MISSING ?? 'nothing'})`, () => {
-  let cluster: TestCluster;
-  let target: NginxTarget;
+describe.skipIf(MISSING !== null)(
+  `three nodes as processes, etcd, MariaDB, nginx (needs ${MISSING ?? 'nothing'})`,
+  () => {
+    let cluster: TestCluster;
+    let target: NginxTarget;
 
-  beforeAll(async () => {
-    [cluster, target] = await Promise.all([TestCluster.start({ a: {}, b: {}, c: {} }), NginxTarget.start()]);
-  }, 180_000);
-  afterAll(async () => {
-    await cluster[Symbol.asyncDispose]();
-    await target[Symbol.asyncDispose]();
-  });
+    beforeAll(async () => {
+      [cluster, target] = await Promise.all([TestCluster.start({ a: {}, b: {}, c: {} }), NginxTarget.start()]);
+    }, 180_000);
+    afterAll(async () => {
+      await cluster[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+    });
 
-  test('a task from curl runs on all, is retuned, paused, resumed and stopped, and the target agrees with the report', async () => {
-    const before = await target.count();
-    const load = { rate_per_second: 600, duration: '300s' };
-    const name = await cluster.start({ curl_command: curl(target.url), task: { load } });
-    await cluster.reach(name, 'RUNNING');
-    const first = await cluster.shares(name);
-    expect(first.map(({ target: share }) => share)).toEqual([200, 200, 200]);
-    expect(new Set(first.map(({ node }) => node))).toEqual(new Set(['nodes/a', 'nodes/b', 'nodes/c']));
-
-    /** The rate as the target sees it, over some seconds in which nothing changes. */
-    const measured = async (seconds: number): Promise<number> => {
-      const fromMs = Date.now();
-      await sleep(seconds * 1000);
-      return between(await target.hits(), fromMs, fromMs + seconds * 1000) / seconds;
-    };
-    expect(await measured(5)).toBeCloseTo(600, -1);
-
-    for (const [rate, shares] of [
-      [1000, [334, 333, 333]],
-      [301, [101, 100, 100]],
-    ] as const) {
-      const answer = await cluster.call('TaskService/RetuneRun', { name, rate_per_second: rate });
-      expect(total((answer.shares as { target: number }[]).map((share) => ({ target: Number(share.target) })))).toBe(rate);
+    test('a task from curl runs on all, is retuned, paused, resumed and stopped, and the target agrees with the report', async () => {
+      const before = await target.count();
+      const load = { rate_per_second: 600, duration: '300s' };
+      const name = await cluster.start({ curl_command: curl(target.url), task: { load } });
       await cluster.reach(name, 'RUNNING');
-      const now = await cluster.shares(name);
-      expect(now.map(({ target: share }) => share).sort((a, b) => b - a)).toEqual(shares);
-      const rateSeen = await measured(5);
-      expect(Math.abs(rateSeen - rate)).toBeLessThanOrEqual(rate * 0.01 + 3);
-    }
+      const first = await cluster.shares(name);
+      expect(first.map(({ target: share }) => share)).toEqual([200, 200, 200]);
+      expect(new Set(first.map(({ node }) => node))).toEqual(new Set(['nodes/a', 'nodes/b', 'nodes/c']));
 
-    await cluster.call('TaskService/PauseRun', { name });
-    await cluster.reach(name, 'PAUSED');
-    expect(await measured(2)).toBe(0);
-    await cluster.call('TaskService/ResumeRun', { name });
-    await cluster.reach(name, 'RUNNING');
-    expect(Math.abs((await measured(3)) - 301)).toBeLessThanOrEqual(6);
+      /** The rate as the target sees it, over some seconds in which nothing changes. */
+      const measured = async (seconds: number): Promise<number> => {
+        const fromMs = Date.now();
+        await sleep(seconds * 1000);
+        return between(await target.hits(), fromMs, fromMs + seconds * 1000) / seconds;
+      };
+      expect(await measured(5)).toBeCloseTo(600, -1);
 
-    await cluster.call('TaskService/StopRun', { name });
-    const end = await cluster.finish(name);
-    expect(end).toMatchObject({ state: 'DONE' });
-    const { complete, counts } = await cluster.report(name);
-    expect(complete).toBe(true);
-    expect(counts).toMatchObject({ failed: 0, unknown: 0 });
-    expect(counts.ok).toBe((await target.count()) - before);
-    expect(counts.ok).toBe(counts.started);
-  }, 120_000);
+      for (const [rate, shares] of [
+        [1000, [334, 333, 333]],
+        [301, [101, 100, 100]],
+      ] as const) {
+        const answer = await cluster.call('TaskService/RetuneRun', { name, rate_per_second: rate });
+        expect(total(answer.shares as { target: number }[])).toBe(rate);
+        await cluster.reach(name, 'RUNNING');
+        const now = await cluster.shares(name);
+        expect(now.map(({ target: share }) => share).sort((a, b) => b - a)).toEqual(shares);
+        const rateSeen = await measured(5);
+        expect(Math.abs(rateSeen - rate)).toBeLessThanOrEqual(rate * 0.01 + 3);
+      }
 
-  test('every node serves the API, whoever is master', async () => {
-    const { nodeId } = await cluster.master();
-    for (const node of cluster.nodes.values()) {
-      const answer = await cluster.call('ClusterService/GetCluster');
-      expect((answer.master as { name: string }).name, node.nodeId).toBe(`nodes/${nodeId}`);
-    }
-  });
+      await cluster.call('TaskService/PauseRun', { name });
+      await cluster.reach(name, 'PAUSED');
+      expect(await measured(2)).toBe(0);
+      await cluster.call('TaskService/ResumeRun', { name });
+      await cluster.reach(name, 'RUNNING');
+      expect(Math.abs((await measured(3)) - 301)).toBeLessThanOrEqual(6);
 
-  test('a bad request names the field', async () => {
-    const { code, stderr } = await cluster.ask('TaskService/CreateTask', {
-      task: { request: { url: target.url }, load: { rate_per_second: -1 } },
+      await cluster.call('TaskService/StopRun', { name });
+      const end = await cluster.finish(name);
+      expect(end).toMatchObject({ state: 'DONE' });
+      const { complete, counts } = await cluster.report(name);
+      expect(complete).toBe(true);
+      expect(counts).toMatchObject({ failed: 0, unknown: 0 });
+      expect(counts.ok).toBe((await target.count()) - before);
+      expect(counts.ok).toBe(counts.started);
+    }, 120_000);
+
+    test('every node serves the API, whoever is master', async () => {
+      const { nodeId } = await cluster.master();
+      for (const node of cluster.nodes.values()) {
+        const answer = await cluster.call('ClusterService/GetCluster');
+        expect((answer.master as { name: string }).name, node.nodeId).toBe(`nodes/${nodeId}`);
+      }
     });
-    expect(code).toBe(64 + 3);
-    expect(stderr).toMatch(/load\.rate_per_second/);
-  });
 
-  test('WatchRun tells of each second once, also when the reader came late, and ends', async () => {
-    const load = { rate_per_second: 50, duration: '6s' };
-    const name = await cluster.start({ task: { request: { url: target.url }, load } });
-    await cluster.reach(name, 'RUNNING');
-    await sleep(2000);
-    const { code, messages } = await cluster.ask('TaskService/WatchRun', { name, from_second: '0' });
-    expect(code).toBe(0);
-    const seconds = messages.flatMap(({ second }) =>
-      second === undefined ? [] : [Number((second as { second?: string }).second ?? 0)],
-    );
-    expect(seconds).toEqual([...new Set(seconds)].sort((a, b) => a - b));
-    expect(seconds.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(messages.at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });
-  }, 60_000);
-
-  test('a node that is told to end hands its share over, loses nothing and exits 0', async () => {
-    const { nodeId: masterId } = await cluster.master();
-    const leaving = [...cluster.nodes.values()].find(({ nodeId }) => nodeId !== masterId)!;
-    const before = await target.count();
-    const load = { rate_per_second: 300, duration: '15s' };
-    const name = await cluster.start({ task: { request: { url: target.url }, load } });
-    await cluster.reach(name, 'RUNNING');
-    await sleep(3000);
-    leaving.signal('SIGTERM');
-    expect(await leaving.ended).toMatchObject({ code: 0 });
-    await eventually(async () => {
-      const shares = await cluster.shares(name);
-      expect(shares.map(({ node }) => node)).not.toContain(`nodes/${leaving.nodeId}`);
-      expect(total(shares)).toBe(300);
+    test('a bad request names the field', async () => {
+      const { code, stderr } = await cluster.ask('TaskService/CreateTask', {
+        task: { request: { url: target.url }, load: { rate_per_second: -1 } },
+      });
+      expect(code).toBe(64 + 3);
+      expect(stderr).toMatch(/load\.rate_per_second/);
     });
-    expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
-    const { complete, counts } = await cluster.report(name);
-    expect(complete).toBe(true);
-    expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: (await target.count()) - before });
-    expect(counts.ok).toBeGreaterThanOrEqual(300 * 15 * 0.98);
-    await cluster.add(leaving.nodeId, { port: leaving.port });
-  }, 120_000);
-});
+
+    test('WatchRun tells of each second once, also when the reader came late, and ends', async () => {
+      const load = { rate_per_second: 50, duration: '6s' };
+      const name = await cluster.start({ task: { request: { url: target.url }, load } });
+      await cluster.reach(name, 'RUNNING');
+      await sleep(2000);
+      const { code, messages } = await cluster.ask('TaskService/WatchRun', { name, from_second: '0' });
+      expect(code).toBe(0);
+      const seconds = messages.flatMap(({ second }) =>
+        second === undefined ? [] : [Number((second as { second?: string }).second ?? 0)],
+      );
+      expect(seconds).toEqual([...new Set(seconds)].sort((a, b) => a - b));
+      expect(seconds.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5]);
+      expect(messages.at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });
+    }, 60_000);
+
+    test('a node that is told to end hands its share over, loses nothing and exits 0', async () => {
+      const { nodeId: masterId } = await cluster.master();
+      const leaving = [...cluster.nodes.values()].find(({ nodeId }) => nodeId !== masterId)!;
+      const before = await target.count();
+      const load = { rate_per_second: 300, duration: '15s' };
+      const name = await cluster.start({ task: { request: { url: target.url }, load } });
+      await cluster.reach(name, 'RUNNING');
+      await sleep(3000);
+      leaving.signal('SIGTERM');
+      expect(await leaving.ended).toMatchObject({ code: 0 });
+      await eventually(async () => {
+        const shares = await cluster.shares(name);
+        expect(shares.map(({ node }) => node)).not.toContain(`nodes/${leaving.nodeId}`);
+        expect(total(shares)).toBe(300);
+      });
+      expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
+      const { complete, counts } = await cluster.report(name);
+      expect(complete).toBe(true);
+      expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: (await target.count()) - before });
+      expect(counts.ok).toBeGreaterThanOrEqual(300 * 15 * 0.98);
+      await cluster.add(leaving.nodeId, { port: leaving.port });
+    }, 120_000);
+  },
+);

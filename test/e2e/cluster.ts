@@ -107,7 +107,9 @@ export class TestCluster implements AsyncDisposable {
   }
 
   async status(): Promise<ClusterAnswer> {
-    const answer = (await this.call('ClusterService/GetCluster')) as Partial<ClusterAnswer>;
+    const answer = (await this.call('ClusterService/GetCluster')) as Partial<Omit<ClusterAnswer, 'term'>> & {
+      term?: string;
+    };
     const runs = (answer.runs ?? []).map(({ run, shares }) => ({ run, shares: readShares(shares) }));
     return { ...answer, term: Number(answer.term ?? 0), nodes: answer.nodes ?? [], runs };
   }
@@ -184,6 +186,7 @@ export class TestCluster implements AsyncDisposable {
   }
 }
 
-function readShares(shares: readonly Share[] | undefined): Share[] {
-  return (shares ?? []).map((share) => ({ ...share, target: Number(share.target) }));
+/** What is 0 is not in the answer. */
+function readShares(shares: readonly (Omit<Share, 'target'> & { target?: number })[] | undefined): Share[] {
+  return (shares ?? []).map((share) => ({ ...share, target: share.target ?? 0 }));
 }

@@ -50,7 +50,8 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
     const hits = await target.hits();
     expect(longestGapMs(hits, killedAtMs - 1000, killedAtMs + 12_000)).toBeLessThan(200);
-    for (const count of perSecond(hits, killedAtMs - 1000, killedAtMs + 12_000)) expect(count).toBeLessThanOrEqual(bound(600, 3));
+    for (const count of perSecond(hits, killedAtMs - 1000, killedAtMs + 12_000))
+      expect(count).toBeLessThanOrEqual(bound(600, 3));
     const { complete, counts } = await cluster.report(name);
     expect(complete).toBe(true);
     expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: hits.length - before });
@@ -105,24 +106,28 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
   test.each([
     ['etcd', () => cluster.etcd, 'etcd'],
     ['MySQL', () => cluster.mariadb, 'MySQL'],
-  ])('a frozen %s makes no call hang, and the answer says what is gone', async (_, dependency, word) => {
-    const task = await cluster.call('TaskService/CreateTask', { task: { request: { url: target.url } } });
-    dependency().freeze();
-    try {
-      const deadlineMs = 30_000;
-      for (const [method, request] of [
-        ['TaskService/GetTask', { name: task.name }],
-        ['TaskService/ListTasks', {}],
-        ['TaskService/StartTask', { name: task.name }],
-        ['ClusterService/GetCluster', {}],
-      ] as const) {
-        const { code, stderr, stdout } = await cluster.ask(method, request, deadlineMs);
-        expect(code, `${method}: ${stdout}${stderr}`).not.toBeNull();
-        if (code !== 0) expect(stderr).toMatch(new RegExp(`${word}|master`, 'i'));
+  ])(
+    'a frozen %s makes no call hang, and the answer says what is gone',
+    async (_, dependency, word) => {
+      const task = await cluster.call('TaskService/CreateTask', { task: { request: { url: target.url } } });
+      dependency().freeze();
+      try {
+        const deadlineMs = 30_000;
+        for (const [method, request] of [
+          ['TaskService/GetTask', { name: task.name }],
+          ['TaskService/ListTasks', {}],
+          ['TaskService/StartTask', { name: task.name }],
+          ['ClusterService/GetCluster', {}],
+        ] as const) {
+          const { code, stderr, stdout } = await cluster.ask(method, request, deadlineMs);
+          expect(code, `${method}: ${stdout}${stderr}`).not.toBeNull();
+          if (code !== 0) expect(stderr).toMatch(new RegExp(`${word}|master`, 'i'));
+        }
+      } finally {
+        dependency().thaw();
       }
-    } finally {
-      dependency().thaw();
-    }
-    await eventually(() => cluster.call('TaskService/GetTask', { name: task.name }), 60_000);
-  }, 240_000);
+      await eventually(() => cluster.call('TaskService/GetTask', { name: task.name }), 60_000);
+    },
+    240_000,
+  );
 });

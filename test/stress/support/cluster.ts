@@ -145,7 +145,7 @@ export class FakeCluster implements AsyncDisposable {
   /** What a person writes into its SQLite, once the store lets it. */
   async byHand(sql: string): Promise<Record<string, unknown>[]> {
     using person = this.person();
-    return eventually(() => person.prepare(sql).all());
+    return await eventually(() => person.prepare(sql).all());
   }
 
   get api(): StressApi {
