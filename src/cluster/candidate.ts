@@ -88,7 +88,7 @@ export class Candidate {
       told = true;
       mastership.signal.addEventListener('abort', over, { once: true });
       const end = await term.run();
-      log.warn({ why: end.why }, 'no longer master');
+      log[signal.aborted ? 'info' : 'warn']({ why: end.why }, 'no longer master');
       return end;
     } finally {
       over();
