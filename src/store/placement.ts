@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { DEFAULT_PLACEMENT, type Placement } from '../stress/ports.ts';
 import { object } from '../task/fields.ts';
 import { describeIssue, invalidInput, problemsOf } from '../task/problems.ts';
-import { parseJson } from './prepared.ts';
+import { parseJson } from './json.ts';
 
 const MAX_LENGTH = 255;
 const short = z.string().max(MAX_LENGTH);

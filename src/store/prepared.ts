@@ -4,6 +4,7 @@ import { prepareTask } from '../task/prepare.ts';
 import { parseTask } from '../task/schema.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import type { Placement } from '../stress/ports.ts';
+import { parseJson } from './json.ts';
 import { parsePlacement } from './placement.ts';
 
 /** The columns that the tables `task` and `run` have in common. */
@@ -81,15 +82,4 @@ async function taskOf(row: PreparedRow, problems: string[]): Promise<PreparedTas
     '',
   );
   return { spec, body: body ?? row.body, tls: { ca: row.tls_ca, cert: row.tls_cert, key: row.tls_key } };
-}
-
-/** @throws CodedError INVALID_INPUT; the text itself, which may hold secrets, is not shown */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new CodedError('INVALID_INPUT', `expected JSON, found a text of ${text.length} characters that is not`, {
-      cause: error,
-    });
-  }
 }

@@ -4,7 +4,7 @@ import { CodedError } from '../lib/errors.ts';
 import type { Wanted } from '../stress/ports.ts';
 import { parseTask } from '../task/schema.ts';
 import type { LoadModel, StageSpec } from '../task/spec.ts';
-import { parseJson } from './prepared.ts';
+import { parseJson } from './json.ts';
 import type { RunTable } from './tables.ts';
 
 type WantedRow = Pick<

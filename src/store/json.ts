@@ -1,0 +1,12 @@
+import { CodedError } from '../lib/errors.ts';
+
+/** @throws CodedError INVALID_INPUT; the text itself, which may hold secrets, is not shown */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new CodedError('INVALID_INPUT', `expected JSON, found a text of ${text.length} characters that is not`, {
+      cause: error,
+    });
+  }
+}
