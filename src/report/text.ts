@@ -48,7 +48,10 @@ function headlineText({ createdBy, task, plan, run, headline, latencies }: Repor
     `GoStress ${createdBy.version}: ${oneLine(`${method} ${task.request.url}`)}`,
     paint('dim', `${plan.model}: ${plan.text}`),
     ...(plan.retuned === null ? [] : [paint('dim', `changed to: ${plan.retuned}`)]),
-    paint('dim', `${run.client}, ${workers}${threads}Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`),
+    paint(
+      'dim',
+      `${run.client}, ${workers}${threads}Node ${run.nodeVersion}; ran ${formatMs(run.durationMs)}, ${stop}`,
+    ),
     '',
     paint('bold', `${answered} scheduled hits answered (${formatShare(headline.answeredShare)})`),
     ...percentilesText(latencies),
