@@ -300,6 +300,7 @@ describe('another master', () => {
     await eventually(() => expect(cluster.worker('a')!.loading[0]!.share.weight).toBe(600));
     b.mute = true;
     await cluster.elect();
+    b.connect();
     await eventually(() => expect(cluster.history.filter((said) => said === 'stop b')).toHaveLength(1));
     expect(cluster.master!.permits.get('b')).toBe(false);
     b.mute = false;
