@@ -77,7 +77,7 @@ async function compose(
   const store = openStore(config, log);
   if (store !== null) parts.defer(() => store.close());
   const coordinator = parts.use(openCoordinator(config, log));
-  const drivers = await loadDrivers(config, store, log);
+  const drivers = await loadDrivers(config, store);
   let node: Node | null = null;
   const server = await startRpcServer({
     listen: formatHostPort(config.listen),
@@ -193,14 +193,14 @@ async function migrate(store: Store, log: Log, stop: AbortSignal): Promise<boole
 }
 
 /** The stress driver and the user's, for this node alone: a process may have several nodes. */
-async function loadDrivers({ drivers: files }: NodeConfig, store: Store | null, log: Log) {
+async function loadDrivers({ drivers: files }: NodeConfig, store: Store | null) {
   let master: StressMaster | null = null;
   const registry = new DriverRegistry();
-  registry.registerWorker(STRESS, () => new StressWorker({ log }));
+  registry.registerWorker(STRESS, () => new StressWorker());
   if (store !== null) {
     const { tasks } = store;
     const makeReport = reportMaker(tasks);
-    registry.registerMaster(STRESS, () => (master = new StressMaster({ store: tasks, makeReport, log })));
+    registry.registerMaster(STRESS, () => (master = new StressMaster({ store: tasks, makeReport })));
   }
   if (files.length > 0) servePackage(import.meta.url.replace(/node\.([jt]s)$/, 'index.$1'));
   for (const file of files) {

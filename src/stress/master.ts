@@ -1,5 +1,4 @@
 import type { MasterContext, MasterDriver } from '../cluster/ports.ts';
-import type { Log } from '../lib/log.ts';
 import type { ReportMaker, StressApi, TaskStore } from './ports.ts';
 import { StressService } from './service.ts';
 import { MasterSession } from './session.ts';
@@ -7,7 +6,6 @@ import { MasterSession } from './session.ts';
 export interface StressMasterOptions {
   store: TaskStore;
   makeReport: ReportMaker;
-  log: Log;
 }
 
 /** The stress driver of a master: looks after all runs while its node is master. */
@@ -26,8 +24,7 @@ export class StressMaster implements MasterDriver {
 
   async run(context: MasterContext): Promise<void> {
     const { store, makeReport } = this.#options;
-    const log = this.#options.log.child({ term: context.term });
-    const session = new MasterSession({ context, store, log });
+    const session = new MasterSession({ context, store });
     this.#api = new StressService({ session, store, makeReport });
     try {
       await session.run();

@@ -25,7 +25,6 @@ const RETRY_MS = 300;
 export interface SessionOptions {
   context: MasterContext;
   store: TaskStore;
-  log: Log;
 }
 
 /** One term of the stress driver as master: the loop that reconciles all runs, and what it knows. */
@@ -51,7 +50,8 @@ export class MasterSession {
   #retryAtMs = -Infinity;
   #takenUpAtMs = -Infinity;
 
-  constructor({ context, store, log }: SessionOptions) {
+  constructor({ context, store }: SessionOptions) {
+    const { log } = context;
     this.context = context;
     this.#store = store;
     this.#log = log;

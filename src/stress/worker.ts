@@ -1,7 +1,6 @@
 import type { WorkerContext, WorkerDriver } from '../cluster/ports.ts';
 import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
 import { aborted, pause } from '../lib/wait.ts';
 import type { AssignmentKey, StressHello, StressToMaster, StressToWorker } from './ports.ts';
 import { Work, type Assign, type Retune } from './work.ts';
@@ -23,15 +22,10 @@ const LAST_ACKS_MS = 1_000;
  * each sample until a master says that it is stored.
  */
 export class StressWorker implements WorkerDriver {
-  readonly #log: Log;
   readonly #works = new Map<string, Work>();
   #context: WorkerContext | null = null;
   #isFull = false;
   #sentAgainAtMs = 0;
-
-  constructor({ log }: { log: Log }) {
-    this.#log = log;
-  }
 
   async run(context: WorkerContext): Promise<void> {
     const { signal, draining } = context;
@@ -102,7 +96,7 @@ export class StressWorker implements WorkerDriver {
         incarnation: node.incarnation,
         permit: permit.cell,
         onResult: () => this.#flush(),
-        log: this.#log.child({ run, assignment }),
+        log: log.child({ run, assignment }),
       });
       this.#works.set(keyOf({ runId, assignment }), work);
       if (this.#isFull) work.hold(true);
@@ -190,7 +184,7 @@ export class StressWorker implements WorkerDriver {
     const isFull = bytes > (this.#isFull ? MAX_KEPT_BYTES / 2 : MAX_KEPT_BYTES);
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
-    this.#log.warn({ bytes }, isFull ? 'no room for more results: the load pauses' : 'the load goes on');
+    this.#context!.log.warn({ bytes }, isFull ? 'no room for more results: the load pauses' : 'the load goes on');
     for (const work of this.#loading()) work.hold(isFull);
   }
 }

@@ -40,7 +40,7 @@ afterEach(async () => {
 
 /** The kit and a master, played by hand; the worker and its engines are real. */
 class HandMaster {
-  readonly worker = new StressWorker({ log: SILENT });
+  readonly worker = new StressWorker();
   readonly heard: StressToMaster[] = [];
   /** Acknowledges what comes. */
   isStoring = true;

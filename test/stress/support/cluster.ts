@@ -53,7 +53,7 @@ export class Term {
 
   constructor(store: TaskStore, term: number) {
     this.term = term;
-    this.driver = new StressMaster({ store, makeReport, log: SILENT });
+    this.driver = new StressMaster({ store, makeReport });
   }
 
   get api(): StressApi {
