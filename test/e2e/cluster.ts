@@ -89,9 +89,9 @@ export class TestCluster implements AsyncDisposable {
     return node;
   }
 
-  /** Some node that was not killed; any one serves the API. */
+  /** Some node that was neither killed nor frozen; any one serves the API. */
   get address(): string {
-    const alive = [...this.nodes.values()].find(({ isAlive }) => isAlive);
+    const alive = [...this.nodes.values()].find(({ isAlive, isFrozen }) => isAlive && !isFrozen);
     if (alive === undefined) throw new Error('no node is alive');
     return alive.address;
   }

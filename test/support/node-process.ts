@@ -26,6 +26,7 @@ export class NodeProcess implements AsyncDisposable {
   readonly nodeId: string;
   readonly port: number;
   readonly #process: CliProcess;
+  #isFrozen = false;
 
   private constructor(nodeId: string, port: number, process: CliProcess) {
     this.nodeId = nodeId;
@@ -108,10 +109,16 @@ export class NodeProcess implements AsyncDisposable {
   /** The kernel still accepts connections for it, but nothing is answered. */
   freeze(): void {
     this.signal('SIGSTOP');
+    this.#isFrozen = true;
   }
 
   thaw(): void {
     this.signal('SIGCONT');
+    this.#isFrozen = false;
+  }
+
+  get isFrozen(): boolean {
+    return this.#isFrozen;
   }
 
   /** As a crash would. */
