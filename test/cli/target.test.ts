@@ -44,9 +44,13 @@ test.each<[string[], string[]]>([
   expect(code).toBe(2);
 });
 
-test('demo starts a target, runs against it, prints the report and what the target counted', async () => {
+test('demo starts a target and a server, submits a run to it, prints the report and what the target counted', async () => {
   const { code, stdout, stderr } = await runCli(['demo', '-q', '100', '-d', '1s']);
-  expect(stderr).toMatch(/^\$ gostress target --latency lognormal:5ms,30ms\n\$ gostress run http:\/\/127/);
+  const [target, server, run, name] = stderr.split('\n');
+  expect(target).toBe(`$ gostress target --latency 'lognormal:5ms,30ms' --rate 100`);
+  expect(server).toMatch(/^\$ gostress server --listen 127\.0\.0\.1:0 --data-folder \S+ --log-level warn$/);
+  expect(run).toMatch(/^\$ gostress run http:\/\/127\.0\.0\.1:\d+ -q 100 -d 1s .* --cluster 127\.0\.0\.1:\d+$/);
+  expect(name).toMatch(/^gostress run: tasks\/1\/runs\/1 on 127\.0\.0\.1:\d+$/);
   expect(stdout).toContain('100 of 100 scheduled hits answered');
   expect(stdout).toMatch(/What the target counted\n +requests +100 received, 100 answered/);
   expect(code).toBe(0);
