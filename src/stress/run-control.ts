@@ -28,7 +28,7 @@ import { sameWanted, unitTarget } from './wanted.ts';
  * From the assignment to the first hit: workers start their engines meanwhile, and then begin together. On an idle machine
  * that takes half a second, a whole one in a fresh process; what is due before an engine is ready is dropped.
  */
-const START_AFTER_MS = 1_500;
+export const START_AFTER_MS = 1_500;
 /** The same for one that joins a run. */
 const JOIN_AFTER_MS = 1_000;
 const STOP_AGAIN_MS = 3_000;

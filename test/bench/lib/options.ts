@@ -69,7 +69,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   };
 }
 
-function whole(name: string, text: string, most: number): number {
+/** @throws Error naming the option */
+export function whole(name: string, text: string, most: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
   throw new Error(`${name}: expected a whole number from 1 to ${most}, found "${text}"`);
