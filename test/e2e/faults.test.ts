@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { eventually } from '../support/eventually.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { MISSING, TestCluster } from './cluster.ts';
-import { between, longestGapMs, perSecond } from './target-log.ts';
+import { between, longestGapMs, perSecond, portsOf } from './target-log.ts';
 
 /** Only generates load, or only leads: so that a fault hits one of both. */
 const WORKER = { env: { GOSTRESS_ROLES: 'worker' } };
@@ -88,6 +88,7 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     const name = await startLoad(600, 40);
     const frozenAtMs = Date.now();
     cluster.node('w1').freeze();
+    const ports = portsOf(cluster.node('w1').pid);
     await eventually(async () => {
       const shares = await cluster.shares(name);
       expect(shares.map(({ node }) => node)).not.toContain('nodes/w1');
@@ -101,6 +102,10 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     const whole = perSecond(hits, frozenAtMs - 1000, frozenAtMs + 30_000);
     for (const [second, count] of whole.entries()) expect(count, `second ${second}`).toBeLessThanOrEqual(bound(600, 3));
     expect(between(hits, thawedAtMs - 2000, thawedAtMs) / 2).toBeGreaterThanOrEqual(600 * 0.95);
+    // What it had written when it was frozen is answered at once; its share went to others, so nothing may follow.
+    const own = hits.filter(({ port }) => ports.has(port));
+    expect(own.length).toBeGreaterThan(0);
+    expect(own.filter(({ atMs }) => atMs > frozenAtMs + 500)).toEqual([]);
   }, 180_000);
 
   test.each([

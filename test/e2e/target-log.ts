@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { TargetHit } from '../support/nginx-target.ts';
 
 /** Hits in each whole second from `fromMs` to `toMs`, by the target's clock. */
@@ -20,4 +21,24 @@ export function longestGapMs(hits: readonly TargetHit[], fromMs: number, toMs: n
   const instants = hits.map(({ atMs }) => atMs).filter((atMs) => atMs >= fromMs && atMs <= toMs);
   const edges = [fromMs, ...instants.sort((a, b) => a - b), toMs];
   return Math.max(...edges.slice(1).map((atMs, i) => atMs - edges[i]!));
+}
+
+/** Local ports of the TCP sockets that a process has open now (IPv4, Linux). */
+export function portsOf(pid: number): Set<number> {
+  const open = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`)));
+  const rows = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1);
+  return new Set(
+    rows.flatMap((row) => {
+      const fields = row.trim().split(/\s+/);
+      return open.has(`socket:[${fields[9]!}]`) ? [Number.parseInt(fields[1]!.split(':')[1]!, 16)] : [];
+    }),
+  );
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }

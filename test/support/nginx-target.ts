@@ -20,6 +20,8 @@ export interface TargetHit {
   method: string;
   /** Length of the request with head and body, bytes. */
   bytes: number;
+  /** The client's. */
+  port: number;
 }
 
 /** A private nginx whose access log is the judge: it knows nothing of who counts what. */
@@ -62,8 +64,14 @@ export class NginxTarget implements AsyncDisposable {
     return lines
       .filter((line) => line !== '')
       .map((line) => {
-        const [seconds, status, method, bytes] = line.split(' ');
-        return { atMs: Number(seconds) * 1000, status: Number(status), method: method!, bytes: Number(bytes) };
+        const [seconds, status, method, bytes, port] = line.split(' ');
+        return {
+          atMs: Number(seconds) * 1000,
+          status: Number(status),
+          method: method!,
+          bytes: Number(bytes),
+          port: Number(port),
+        };
       });
   }
 
@@ -91,7 +99,7 @@ worker_processes 1;
 pid ${folder}/nginx.pid;
 events { worker_connections 2000; multi_accept on; }
 http {
-  log_format hit '$msec $status $request_method $request_length';
+  log_format hit '$msec $status $request_method $request_length $remote_port';
   access_log ${folder}/access.log hit;
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
