@@ -186,17 +186,20 @@ function stand(view: RunView, plan: Plan): Decision {
   if (covered < 1 - EPSILON && !isLimited) return isEnding ? sends : (short(view, lacking(view, covered)) ?? sends);
   // A new master does not judge before it has heard of all.
   if (active.some(({ most }) => most === null)) return sends;
-  const isPending =
-    active.some((owner) => owner.confirmed < owner.record.version) || (run.state === 'RETUNING' && isAhead(view, plan));
+  const isPending = active.some((owner) => owner.confirmed < owner.record.version) || isAhead(view, plan);
   const settled = run.applied?.state === 'PAUSED' ? 'PAUSED' : 'RUNNING';
   const state = isPending ? (mayFollow(run.state, 'RETUNING') ? 'RETUNING' : run.state) : settled;
   if (state === run.state) return sends;
   return write([], { state, reason: '' }, { kind: 'run.state', text: `${run.state} → ${state}` });
 }
 
-/** Workers have the change, and it does not hold yet. */
-function isAhead({ elapsedMs }: RunView, { segments }: Plan): boolean {
-  return segments.some(({ startMs }) => startMs > elapsedMs! && startMs <= elapsedMs! + PLAN_LEAD_MS);
+/** Workers have their shares, or a change, and it does not hold yet. */
+function isAhead({ run, elapsedMs }: RunView, { segments }: Plan): boolean {
+  if (run.state === 'ASSIGNING') return elapsedMs! < 0;
+  return (
+    run.state === 'RETUNING' &&
+    segments.some(({ startMs }) => startMs > elapsedMs! && startMs <= elapsedMs! + PLAN_LEAD_MS)
+  );
 }
 
 function short({ run }: RunView, reason: string): Decision | null {

@@ -143,7 +143,7 @@ export class RunControl {
       const known = this.#owners.get(record.number);
       if (known === undefined || !isDeepStrictEqual(known.record, record)) this.#wrote(record);
     }
-    if (run.plan !== null) this.#begun(Date.now() - (run.startedWallMs ?? Date.now()));
+    if (run.plan !== null) this.#begun(wallElapsedMs(run));
   }
 
   /**
@@ -348,7 +348,12 @@ function check(written: Written): void {
 async function guessOf(store: TaskStore, run: RunRecord): Promise<number | null> {
   if (run.plan === null) return null;
   const lastSecond = (await store.lastSecond(run.id)) ?? -1;
-  return Math.max(0, Date.now() - (run.startedWallMs ?? Date.now()), (lastSecond + 1) * 1000);
+  return Math.max(0, wallElapsedMs(run), (lastSecond + 1) * 1000);
+}
+
+/** Run time by the wall clock of this node and of the one that began the run. */
+function wallElapsedMs({ startedWallMs }: RunRecord): number {
+  return Date.now() - (startedWallMs ?? Date.now()) - START_AFTER_MS;
 }
 
 /** Where hits are limited: how many each assignment has made, as its stored samples say. */

@@ -117,11 +117,17 @@ export class FakeWorker {
     const share = 'share' in message ? ` ${message.share.weight}/${message.share.of}` : '';
     this.#cluster.history.push(`${message.type} ${this.node.nodeId}${share}`);
     if (this.mute) return;
-    if (message.type === 'stop') {
-      if (work !== undefined) this.#end(work, message.why);
+    const { runId, assignment, version } = message;
+    if (work === undefined && message.type !== 'assign') {
+      const { incarnation } = this.node;
+      this.#send({ type: 'stopped', runId, assignment, incarnation, finalSeq: 0, why: 'not known here' });
       return;
     }
-    const { runId, assignment, version, epoch } = message;
+    if (message.type === 'stop') {
+      this.#end(work!, message.why);
+      return;
+    }
+    const { epoch } = message;
     const ack = { runId, assignment, version, epoch, error: this.refusal };
     if (message.type === 'assign') {
       if (this.refusal === null && work === undefined) this.works.set(key, workOf(message));

@@ -22,12 +22,15 @@ interface Worker {
   has: Map<number, { share: Share; version: number }>;
 }
 
+/** Run time 0, on the world's clock. */
+const BEGAN_MS = 1_000_000;
+
 /** A run, its master's memory and its workers, with a network that delivers when it is told to. No clock, no waiting. */
 export class World {
   run: RunRecord;
   readonly workers: Worker[] = [];
   #owners = new Map<number, OwnerState>();
-  #nowMs = 1_000_000;
+  #nowMs = BEGAN_MS + 10_000;
 
   constructor(rate: number) {
     this.run = runOf({ load: { rate, duration: '1000s' } });
@@ -145,7 +148,7 @@ export class World {
       run: this.run,
       nowMs: this.#nowMs,
       wallMs: 0,
-      elapsedMs: this.run.plan === null ? null : 10_000,
+      elapsedMs: this.run.plan === null ? null : this.#nowMs - BEGAN_MS,
       asked: null,
       owners: [...this.#owners.values()].map((owner) => {
         const { standing, leaving } = byNode.get(owner.record.nodeId)!;
