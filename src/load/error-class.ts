@@ -73,6 +73,8 @@ function classifyExchange(code: string, error: SystemError, ended: boolean): Err
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
       return ended ? 'closed' : 'protocol';
     case 'UND_ERR_HEADERS_OVERFLOW':
+    // undici asserts what it takes for granted of an answer: a status of at least 100, for one.
+    case 'ERR_ASSERTION':
       return 'protocol';
     case 'EPROTO':
       return 'tls';
@@ -94,6 +96,7 @@ function telling(error: unknown): SystemError {
 
 function describe(error: SystemError, code: string): string {
   if (code === 'UND_ERR_SOCKET') return UNDICI_WORDS[error.message] ?? error.message;
+  if (code === 'ERR_ASSERTION') return 'the peer sent an answer that cannot be one';
   const text = error.library !== undefined && typeof error.reason === 'string' ? error.reason : error.message;
   const line = text.split('\n', 1)[0]!.replace(/ - Local \(.*\)$/, '');
   return (line === '' ? code : line).slice(0, MAX_MESSAGE_LENGTH);

@@ -18,7 +18,9 @@ const headerValue = read(
 
 const headers = read(
   z.union([z.array(object({ name: headerName, value: headerValue })), z.record(headerName, headerValue)], {
-    error: ({ input }) => `expected a list of {name, value}, or a map of names to values, found ${show(input)}`,
+    // Neither is text in their place shown.
+    error: ({ input }) =>
+      `expected a list of {name, value}, or a map of names to values, found ${typeof input === 'string' ? 'text' : show(input)}`,
   }),
   (given): HeaderSpec[] => {
     const list = Array.isArray(given) ? given : Object.entries(given).map(([name, value]) => ({ name, value }));

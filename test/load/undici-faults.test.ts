@@ -93,6 +93,7 @@ describe('failed exchanges have their class', () => {
     ['reset in a body that only the close delimits', `${head}\r\nsome`, 'reset', 'reset'],
     ['garbage', 'SSH-2.0-OpenSSH_9.2\r\n', 'keep', 'protocol'],
     ['an HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'keep', 'protocol'],
+    ['a status of 0', 'HTTP/1.1 000 X\r\n\r\n', 'keep', 'protocol'],
     ['a broken header', `${head}Content-Length: 5\r\nno colon\r\n\r\n`, 'keep', 'protocol'],
     ['a length that is no number', `${head}Content-Length: many\r\n\r\n`, 'keep', 'protocol'],
     ['two lengths', `${head}Content-Length: 1\r\nContent-Length: 2\r\n\r\nx`, 'keep', 'protocol'],

@@ -119,6 +119,20 @@ describe('an imported command', () => {
     expect(request.body).toEqual({ kind: 'text', text: '{"a":"b|c"}' });
   });
 
+  it('is what the requests after a redirect would have from curl', () => {
+    expect(read('curl -L -X POST -d a x').warnings).toEqual([
+      '-X with -L: where a redirect leads to a GET (303; of a POST also 301 and 302), curl would go on with POST',
+    ]);
+    expect(read(`curl -L -e 'y;auto' x`).warnings).toEqual([
+      "-e ';auto': after a redirect the Referer is the one given; curl would send the URL before",
+    ]);
+    expect(read(`curl -L -e ';auto' x`).warnings).toEqual([
+      "-e ';auto': after a redirect the Referer is none; curl would send the URL before",
+    ]);
+    expect(read(`curl -X POST -d a -e 'y;auto' x`).warnings).toEqual([]);
+    expect(read('curl -L -X GET x').warnings).toEqual([]);
+  });
+
   it('warns of what it leaves out', () => {
     expect(read('curl --retry 3 -c jar --http2 -H nonsense -sSvif -o f -w x --stderr y x').warnings).toEqual([
       '--retry is left out: a hit is never repeated: a failure is counted',

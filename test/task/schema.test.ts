@@ -320,7 +320,7 @@ describe('parseTask: request', () => {
     [
       'headers that are neither list nor map',
       { url: URL, headers: 'A: b' },
-      'request.headers: expected a list of {name, value}, or a map of names to values, found "A: b"',
+      'request.headers: expected a list of {name, value}, or a map of names to values, found text',
     ],
     [
       'a misspelt key of a header',

@@ -2,12 +2,16 @@ import { invalid } from '../../lib/errors.ts';
 import { show } from '../../lib/show.ts';
 import type { ByteText } from './bytes.ts';
 
+/** As in `"{""a"":1}"`: bash would drop these quotes, and nobody writes them for it. */
+const DOUBLED_QUOTES = /[{[:,] ?""[^" ]|[^" ]"" ?[:,}\]]/;
+
 /**
  * Whether a command is written for cmd.exe of Windows: its first quotes are `^"` (Chrome's "Copy as cURL (cmd)"), or
- * its lines end with `^`.
+ * its lines end with `^`, or it is one line in which quotes of JSON are doubled (Firefox on Windows).
  */
 export function isCmd(text: ByteText): boolean {
-  return /^[^'"]*\^(?:"|\r?\n)/.test(text) || /^[^'"]*"[^"]*" \^\r?\n/.test(text);
+  if (/^[^'"]*\^(?:"|\r?\n)/.test(text) || /^[^'"]*"[^"]*" \^\r?\n/.test(text)) return true;
+  return !/['\n]/.test(text.trim()) && DOUBLED_QUOTES.test(text);
 }
 
 /**

@@ -30,6 +30,9 @@ export interface CurlImport {
   warnings: string[];
 }
 
+/** Methods that a redirect changes neither in curl nor here. */
+const KEPT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
 export const MAX_COMMAND_BYTES = 1024 * 1024;
 
 /**
@@ -49,6 +52,7 @@ export function importCurl(command: string, options: { baseDir: string | null })
   // What stands behind an unknown option may be its value: neither it nor the number of URLs is news then.
   const built = found.length > 0 ? undefined : problems.attempt(() => buildRequest(settings, files, warnings));
   problems.check();
+  warnings.push(...redirectWarnings(settings));
   return {
     ...built!,
     redirects: settings.location ? { follow: true, max: settings.maxRedirects } : null,
@@ -56,6 +60,22 @@ export function importCurl(command: string, options: { baseDir: string | null })
     timeouts: readTimeouts(settings),
     warnings,
   };
+}
+
+/** What the requests after a redirect would have from curl, and have not here. */
+function redirectWarnings({ location, method, referer, autoReferer }: Settings): string[] {
+  if (!location) return [];
+  const warnings: string[] = [];
+  if (method !== null && !KEPT_METHODS.has(method)) {
+    warnings.push(
+      `-X with -L: where a redirect leads to a GET (303; of a POST also 301 and 302), curl would go on with ${method}`,
+    );
+  }
+  if (autoReferer) {
+    const found = referer === '' ? 'none' : 'the one given';
+    warnings.push(`-e ';auto': after a redirect the Referer is ${found}; curl would send the URL before`);
+  }
+  return warnings;
 }
 
 /** The words behind `curl`. */

@@ -25,6 +25,8 @@ export interface Settings {
   /** null: curl's own. */
   agent: ByteText | null;
   referer: ByteText;
+  /** `;auto`: after a redirect, the URL before. */
+  autoReferer: boolean;
   range: ByteText | null;
   compressed: boolean;
   get: boolean;
@@ -48,7 +50,16 @@ const MAX_REDIRECTS = 50;
 export function noSettings(): Settings {
   return {
     ...{ urls: [], method: null, headers: [], data: [], form: [], formEscape: false, uploads: [], query: [] },
-    ...{ cookies: [], user: null, bearer: null, agent: null, referer: '', range: null, compressed: false },
+    ...{
+      cookies: [],
+      user: null,
+      bearer: null,
+      agent: null,
+      referer: '',
+      autoReferer: false,
+      range: null,
+      compressed: false,
+    },
     ...{ get: false, head: false, basic: false, globoff: false, pathAsIs: false },
     ...{ location: false, maxRedirects: MAX_REDIRECTS, insecure: false, caFile: null, certFile: null, keyFile: null },
     ...{ connectMs: null, totalMs: null },
@@ -85,7 +96,10 @@ const APPLY: Readonly<Record<string, Apply>> = {
   'oauth2-bearer': (settings, { value }) => (settings.bearer = value),
   'user-agent': (settings, { value }) => (settings.agent = value),
   // `;auto` asks for the redirecting URL in the requests that follow a redirect.
-  referer: (settings, { value }) => (settings.referer = value.split(';auto')[0]!),
+  referer: (settings, { value }) => {
+    settings.referer = value.split(';auto')[0]!;
+    settings.autoReferer = value.includes(';auto');
+  },
   range: (settings, { value }) => (settings.range = value),
   compressed: (settings, { on }) => (settings.compressed = on),
   get: (settings, { on }) => (settings.get = on),
