@@ -4,7 +4,7 @@ import { CodedError, systemReason } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { importCurl } from '../task/curl/index.ts';
 import { LIMITS } from '../task/defaults.ts';
-import { parseTaskFile } from '../task/file.ts';
+import { readTaskFile } from '../task/file.ts';
 import { taskInputOf } from '../task/format.ts';
 import { parseTask, type TaskInput } from '../task/schema.ts';
 import type { TaskSpec } from '../task/spec.ts';
@@ -24,6 +24,8 @@ export interface Source {
   hasLoad: boolean;
   /** Names it in problems, e.g. `task.yaml`; null: it is all flags. */
   name: string | null;
+  /** What the line of a problem with a key begins with. */
+  placeOf: (key: string) => string;
   /** About what was understood but has no effect. */
   warnings: readonly string[];
 }
@@ -52,15 +54,15 @@ export async function readSource(argument: string | undefined, flags: SourceFlag
   if (flags.curl !== undefined) return curlSource(flags.curl, '--curl');
   const url = argument ?? flags.url;
   if (url === undefined) throw usage('expected a URL, -f FILE, --curl COMMAND or -p FILE, found none');
-  return { input: { request: { url } }, hasLoad: false, name: null, warnings: [] };
+  return { input: { request: { url } }, hasLoad: false, name: null, placeOf: (key) => key, warnings: [] };
 }
 
 async function readFileSource(file: string): Promise<Source> {
   const isStdin = file === '-';
   const name = isStdin ? '<stdin>' : file;
-  const spec = parseTaskFile(await readText('-f', file), name);
+  const { spec, placeOf } = readTaskFile(await readText('-f', file), name);
   const baseDir = isStdin ? '.' : path.dirname(file);
-  return { input: inputOf(spec, baseDir), hasLoad: true, name, warnings: [] };
+  return { input: inputOf(spec, baseDir), hasLoad: true, name, placeOf, warnings: [] };
 }
 
 async function readCurlSource(flag: string, file: string): Promise<Source> {
@@ -81,7 +83,7 @@ function curlSource(command: string, name: string): Source {
     timeouts: { ...plain.timeouts, ...timeouts },
     connections: { ...plain.connections, ...connections },
   };
-  return { input: inputOf(spec, '.'), hasLoad: false, name, warnings };
+  return { input: inputOf(spec, '.'), hasLoad: false, name, placeOf: (key) => `${name}: ${key}`, warnings };
 }
 
 /** Puts the name before each problem. */

@@ -110,7 +110,7 @@ function placeOf(key: string, options: TaskFlags, source: Source): string {
   if (option !== undefined && (options[option] !== undefined || (option === 'url' && source.name === null))) {
     return SHORT[option] ?? `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   }
-  return source.name === null ? key : `${source.name}: ${key}`;
+  return source.placeOf(key);
 }
 
 /** The input with every flag over it. Texts that are wrong are left for the schema to complain of: hence `unknown`. */

@@ -202,7 +202,13 @@ function updateCommand() {
 
 /** A task of the cluster in the form of a task file: the flags go over it. Files are not in it: they stay as they are. */
 function sourceOf(name: string, message: TaskMessage): Source {
-  return { input: taskInputOf(taskSpecOf(message)), hasLoad: true, name, warnings: [] };
+  return {
+    input: taskInputOf(taskSpecOf(message)),
+    hasLoad: true,
+    name,
+    placeOf: (key) => `${name}: ${key}`,
+    warnings: [],
+  };
 }
 
 function deleteCommand() {

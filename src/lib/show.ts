@@ -11,6 +11,11 @@ export function show(value: unknown): string {
   return 'a map';
 }
 
+/** The same where a map or a list is expected: text in its place is only named, it may be a header and so a secret. */
+export function showKind(value: unknown): string {
+  return typeof value === 'string' ? 'text' : show(value);
+}
+
 function quote(text: string): string {
   const masked = maskText(text, []);
   return JSON.stringify(masked.length <= MAX_SHOWN ? masked : `${masked.slice(0, MAX_SHOWN)}…`);

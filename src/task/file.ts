@@ -10,9 +10,22 @@ import { readYaml } from './yaml.ts';
  * @throws CodedError INVALID_INPUT with all problems at once; those of the syntax come alone
  */
 export function parseTaskFile(text: string, source: string): TaskSpec {
+  return readTaskFile(text, source).spec;
+}
+
+export interface TaskFile {
+  spec: TaskSpec;
+  /** What the line of a problem with a key begins with: `task.yaml:12:5 tls.ca`. */
+  placeOf: (key: string) => string;
+}
+
+/** The same, with the places of its keys. @throws CodedError as `parseTaskFile` */
+export function readTaskFile(text: string, source: string): TaskFile {
   const { value, offsetOf, place } = readYaml(text, source);
   const result = readTask(value);
-  if (!Array.isArray(result)) return result;
+  if (!Array.isArray(result)) {
+    return { spec: result, placeOf: (key) => `${place(offsetOf(key.match(/[^.[\]]+/g) ?? []))} ${key}` };
+  }
   const offsets = new Map(result.map(({ path }) => [path, offsetOf(path)]));
   result.sort((a, b) => offsets.get(a.path)! - offsets.get(b.path)!);
   throw invalidInput(result, (path) => place(offsets.get(path)!));

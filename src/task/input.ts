@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { invalid } from '../lib/errors.ts';
-import { show } from '../lib/show.ts';
+import { show, showKind } from '../lib/show.ts';
 import { checkInput } from './check-input.ts';
 import { DEFAULTS, LIMITS } from './defaults.ts';
 import { count, duration, durationOrZero, filePath, object, read } from './fields.ts';
@@ -18,9 +18,7 @@ const headerValue = read(
 
 const headers = read(
   z.union([z.array(object({ name: headerName, value: headerValue })), z.record(headerName, headerValue)], {
-    // Neither is text in their place shown.
-    error: ({ input }) =>
-      `expected a list of {name, value}, or a map of names to values, found ${typeof input === 'string' ? 'text' : show(input)}`,
+    error: ({ input }) => `expected a list of {name, value}, or a map of names to values, found ${showKind(input)}`,
   }),
   (given): HeaderSpec[] => {
     const list = Array.isArray(given) ? given : Object.entries(given).map(([name, value]) => ({ name, value }));

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { CodedError } from '../lib/errors.ts';
-import { show } from '../lib/show.ts';
+import { show, showKind } from '../lib/show.ts';
 import { nearest } from '../lib/suggest.ts';
 
 /** Keys and indices from the top of the input to the value. */
@@ -57,6 +57,9 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const found = show(issue.input);
   switch (issue.code) {
     case 'invalid_type': {
+      if (['object', 'record', 'array'].includes(issue.expected)) {
+        return `expected ${TYPE_NAMES[issue.expected]!}, found ${showKind(issue.input)}`;
+      }
       const quotes = issue.expected === 'string' && /^(number|boolean)$/.test(typeof issue.input);
       return `expected ${TYPE_NAMES[issue.expected] ?? issue.expected}, found ${found}${quotes ? '; put it in quotes' : ''}`;
     }

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { show } from '../lib/show.ts';
+import { showKind } from '../lib/show.ts';
 import {
   connectionsInput,
   loadInput,
@@ -59,7 +59,7 @@ export function readFields(input: unknown, problems: Problem[]): TaskFields {
 function mapOf(value: unknown, path: Path, problems: Problem[]): Record<string, unknown> | null {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   const what = path.length === 0 ? 'a task (a map with the key "request")' : 'a map';
-  problems.push({ path, message: `expected ${what}, found ${show(value)}` });
+  problems.push({ path, message: `expected ${what}, found ${showKind(value)}` });
   return null;
 }
 

@@ -382,7 +382,7 @@ describe('a wrong command line is told in lines that name the flag, what was exp
     expect(problems.map((line) => line.split(':')[0]).sort()).toEqual(['--check', '--slo', '-H', '-d', '-q']);
   });
 
-  test("a task file's are told with line and key, and those that only arise with flags with its name", async () => {
+  test("a task file's are told with line and key, also those that only arise with flags or with the files it names", async () => {
     const bad = file('bad.yaml', `request:\n  url: "${URL}"\n  hedaers: {}\nload:\n  rate: fast\n`);
     expect(await problemsOf('-f', bad)).toEqual([
       `${bad}:3:3 request.hedaers: unknown key; did you mean "headers"?`,
@@ -390,7 +390,13 @@ describe('a wrong command line is told in lines that name the flag, what was exp
     ]);
     const good = file('good.yaml', `request: { url: "${URL}" }\nload: { rate: 5, duration: 30s, warmup: 10s }\n`);
     expect(await problemsOf('-f', good, '-d', '5s')).toEqual([
-      `${good}: load.warmup: expected less than the load's 5s, found 10s`,
+      `${good}:2:33 load.warmup: expected less than the load's 5s, found 10s`,
+    ]);
+    const unread = file('unread.yaml', `request:\n  url: "${URL}"\n  body:\n    file: nowhere\ntls: { ca: nowhere }\n`);
+    const nowhere = JSON.stringify(path.join(path.dirname(unread), 'nowhere'));
+    expect(await problemsOf('-f', unread)).toEqual([
+      `${unread}:4:5 request.body.file: cannot read ${nowhere}: no such file or folder`,
+      `${unread}:5:8 tls.ca: cannot read ${nowhere}: no such file or folder`,
     ]);
   });
 

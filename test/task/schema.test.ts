@@ -514,7 +514,7 @@ describe('parseTask: the other parts', () => {
     [undefined, 'nothing'],
     [null, 'nothing'],
     [[], 'a list'],
-    ['http://h/', '"http://h/"'],
+    ['http://h/', 'text'],
     [5, '5'],
   ])('refuses %j as a task', (input, found) => {
     expect(problemsOf(input)).toEqual([`expected a task (a map with the key "request"), found ${found}`]);
