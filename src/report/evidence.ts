@@ -46,7 +46,7 @@ export class RunningVerdict {
 
   /** The verdict on the whole run. */
   final(identityHolds: boolean): Verdict {
-    const seconds = Math.min(SUSTAINED_SECONDS, Math.max(1, this.#utilisation.count));
+    const seconds = Math.min(SUSTAINED_SECONDS, this.#utilisation.count);
     return judge(this.#evidence(seconds, identityHolds));
   }
 
@@ -59,7 +59,11 @@ export class RunningVerdict {
     }
     this.#loopDelayMaxMs = Math.max(this.#loopDelayMaxMs, sample.health.loopDelayMaxMs);
     this.#gcMaxMs = Math.max(this.#gcMaxMs, sample.health.gcMaxMs);
-    if (sample.durationMs < WHOLE_SECOND_MS) return;
+    if (sample.durationMs < WHOLE_SECOND_MS) {
+      this.#utilisation.addPart(sample.health.utilisation);
+      this.#loopDelayP99Ms.addPart(sample.health.loopDelayP99Ms);
+      return;
+    }
     this.#utilisation.add(sample.health.utilisation);
     this.#loopDelayP99Ms.add(sample.health.loopDelayP99Ms);
     this.#nodeCpu.add(nodeCpu ?? 0);
@@ -98,6 +102,7 @@ class SustainedLevel {
   readonly #last: number[] = [];
   /** `#levels[n - 1]` is that of n values in a row. */
   readonly #levels: number[];
+  #part = 0;
   count = 0;
 
   constructor(longest: number) {
@@ -120,7 +125,13 @@ class SustainedLevel {
     this.#last.length = 0;
   }
 
+  /** The value of a part of a second: counts where there is no whole one. */
+  addPart(value: number): void {
+    this.#part = Math.max(this.#part, value);
+  }
+
+  /** @param inARow 0: of the parts of seconds */
   level(inARow: number): number {
-    return this.#levels[inARow - 1]!;
+    return inARow === 0 ? this.#part : this.#levels[inARow - 1]!;
   }
 }

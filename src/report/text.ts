@@ -111,7 +111,7 @@ function trafficBlock({ traffic, counts }: Report): Block {
       `${perHit(traffic.bytesOut)} a hit`,
     ],
   ];
-  const opened = `${formatCount(traffic.connectionsOpened)} opened, at most ${formatCount(traffic.connectionsMax)} at a time`;
+  const opened = `${formatCount(traffic.connectionsOpened)} opened, at most ${formatCount(traffic.connectionsMax)} at the end of a second`;
   return {
     title: 'Bytes and connections',
     lines: [

@@ -88,7 +88,7 @@ export interface Evidence {
   unknown: number;
   /** 0 in the closed model. */
   latenessP99Ms: number;
-  /** SUSTAINED_SECONDS; of a run that was shorter: its whole seconds. */
+  /** SUSTAINED_SECONDS; of a run that was shorter: its whole seconds, or 0: the levels are those of its part of a second. */
   sustainedSeconds: number;
   /** The highest level that was held for `sustainedSeconds` in a row; 0 when none was. */
   sustainedUtilisation: number;
@@ -165,10 +165,10 @@ function lateness({ latenessP99Ms }: Evidence): Reason | null {
 }
 
 function saturation({ model, sustainedUtilisation, sustainedSeconds }: Evidence): Reason | null {
-  const busy = `an engine thread was ${formatShare(sustainedUtilisation)} busy for ${sustainedSeconds} s`;
+  const busy = `an engine thread was ${formatShare(sustainedUtilisation)} busy for ${heldFor(sustainedSeconds)}`;
   if (model === 'open') {
     const text = `${busy}: it cannot keep up, and its own delay is in the latencies`;
-    return reasonFor('saturated', sustainedUtilisation, THRESHOLDS.utilisation, text);
+    return reasonFor('saturated', sustainedUtilisation, thresholdFor(sustainedSeconds, THRESHOLDS.utilisation), text);
   }
   const text = `${busy}: the rate is what this generator can do, the target may be able to do more`;
   return reasonFor('generator-bound', sustainedUtilisation, atMostDegraded(THRESHOLDS.utilisation), text);
@@ -177,8 +177,10 @@ function saturation({ model, sustainedUtilisation, sustainedSeconds }: Evidence)
 function loopDelay(evidence: Evidence): Reason | null {
   const { sustainedLoopDelayP99Ms: delayMs, sustainedSeconds } = evidence;
   const { loopDelayP99Ms } = THRESHOLDS;
-  const threshold = isGeneratorBound(evidence) ? atMostDegraded(loopDelayP99Ms) : loopDelayP99Ms;
-  const text = `the event loop was behind by ${formatMs(delayMs)} (p99) for ${sustainedSeconds} s: answers were read that much late`;
+  const threshold = isGeneratorBound(evidence)
+    ? atMostDegraded(loopDelayP99Ms)
+    : thresholdFor(sustainedSeconds, loopDelayP99Ms);
+  const text = `the event loop was behind by ${formatMs(delayMs)} (p99) for ${heldFor(sustainedSeconds)}: answers were read that much late`;
   return reasonFor('loop-delay', delayMs, threshold, text);
 }
 
@@ -196,7 +198,7 @@ function gcPause({ gcMaxMs }: Evidence): Reason | null {
 }
 
 function nodeCpu({ sustainedNodeCpu, sustainedSeconds }: Evidence): Reason | null {
-  const text = `the CPU of this machine was ${formatShare(sustainedNodeCpu)} busy for ${sustainedSeconds} s: the generator and whatever else ran here slowed each other down`;
+  const text = `the CPU of this machine was ${formatShare(sustainedNodeCpu)} busy for ${heldFor(sustainedSeconds)}: the generator and whatever else ran here slowed each other down`;
   return reasonFor('node-cpu', sustainedNodeCpu, THRESHOLDS.nodeCpu, text);
 }
 
@@ -224,6 +226,15 @@ function isGeneratorBound({ model, sustainedUtilisation }: Evidence): boolean {
 
 function atMostDegraded({ degraded }: Threshold): Threshold {
   return { degraded, invalid: Infinity };
+}
+
+/** What was seen for less than a second is a start-up or a hiccup as well as a lasting trouble: at most DEGRADED. */
+function thresholdFor(sustainedSeconds: number, threshold: Threshold): Threshold {
+  return sustainedSeconds === 0 ? atMostDegraded(threshold) : threshold;
+}
+
+function heldFor(seconds: number): string {
+  return seconds === 0 ? 'less than a second' : `${seconds} s`;
 }
 
 function shareOf(part: number, whole: number): number {

@@ -31,6 +31,13 @@ const cores = chooseCores();
 const folder = mkdtempSync(join(tmpdir(), 'gostress-bench-'));
 const { found, missing } = findPeers(options.engine);
 const peers = found.filter(({ name }) => options.peers === null || options.peers.includes(name));
+const unknown =
+  options.peers?.filter((name) => !found.some((peer) => peer.name === name) && !missing.includes(name)) ?? [];
+if (unknown.length > 0) {
+  const names = [...found.map(({ name }) => name), ...missing].join(', ');
+  process.stderr.write(`--peers: expected some of ${names}, found "${unknown.join('", "')}"\n${USAGE}`);
+  process.exit(2);
+}
 const say = (text: string): void =>
   void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
 

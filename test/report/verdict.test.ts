@@ -130,6 +130,23 @@ describe('the verdict while the run goes on', () => {
     expect(verdict.final(true).reasons[0]?.text).toContain('busy for 1 s');
   });
 
+  test.each(['open', 'closed'] as const)(
+    'an %s run of less than a second is judged by it, at most DEGRADED',
+    (model) => {
+      const verdict = new RunningVerdict(model, 0);
+      const health = { utilisation: 1, loopDelayP99Ms: 150 };
+      verdict.add(healthySecond(0, 50, 1000, { durationMs: 200, health }), 1);
+      expect(codesOf(verdict)).toEqual([]);
+      const { verdict: level, reasons } = verdict.final(true);
+      expect(level).toBe('DEGRADED');
+      expect(reasons.map(({ code }) => code)).toEqual([
+        model === 'open' ? 'saturated' : 'generator-bound',
+        'loop-delay',
+      ]);
+      expect(reasons[0]!.text).toContain('busy for less than a second');
+    },
+  );
+
   test('what happens in the warm-up, or while no hit is under way, spoils nothing', () => {
     const verdict = new RunningVerdict('open', 1000);
     const bad = { loopDelayMaxMs: 5000, gcMaxMs: 900, utilisation: 1 };

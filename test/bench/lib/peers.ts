@@ -109,7 +109,8 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
   hey: (binary) => {
     const argv = ({ connections, seconds }: Job): string[] => [binary, '-z', `${seconds}s`, '-c', String(connections)];
     return {
-      version: '?',
+      // It does not tell.
+      version: versionLine(['dpkg-query', '-W', '-f', '${Version}', 'hey']),
       closed: (job) => ({ argv: [...argv(job), job.url] }),
       // Its rate is per worker.
       open: (job) => ({ argv: [...argv(job), '-q', String(job.rate / job.connections), job.url] }),
