@@ -23,7 +23,8 @@ export class PermitHolder implements Permit {
   readonly giveUpAfterMs: number;
   readonly #deadline = new Float64Array(this.cell);
   readonly #timings: Timings;
-  readonly #madeAtMs = nowMs();
+  /** It is missing since then, unless it holds: the holder was made, or the permit was ended before its time. */
+  #missingSinceMs = nowMs();
   #sentMs = -Infinity;
   #lease: { lease: Pick<Lease, 'validUntilMs'>; sinceMs: number } | null = null;
 
@@ -41,6 +42,7 @@ export class PermitHolder implements Permit {
 
   /** Ends it now, until the next echo. */
   revoke(): void {
+    this.#missingSinceMs = Math.max(this.#missingSinceMs, Math.min(nowMs(), this.validUntilMs()));
     this.#sentMs = -Infinity;
     this.refresh();
   }
@@ -67,6 +69,6 @@ export class PermitHolder implements Permit {
   }
 
   missingForMs(): number {
-    return Math.max(0, nowMs() - Math.max(this.#madeAtMs, this.validUntilMs()));
+    return Math.max(0, nowMs() - Math.max(this.#missingSinceMs, this.validUntilMs()));
   }
 }

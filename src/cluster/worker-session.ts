@@ -73,6 +73,10 @@ export class WorkerSession {
   close(why: string): void {
     if (this.#closed) return;
     if (this.#options.leaving() !== null) this.#options.permit.revoke();
+    this.#hangUp(why);
+  }
+
+  #hangUp(why: string): void {
     this.#link.close(why);
     this.#finish({ kind: 'ended', why, newerTerm: null });
   }
@@ -107,7 +111,8 @@ export class WorkerSession {
     if (this.#closed) return;
     const { maxTerm, permit, onMessage, log } = this.#options;
     if (message.type === 'goAway') {
-      this.close(`the master sent us away: ${message.why}`);
+      // It has let go of the stream first, and takes its end for nothing: the load goes on until the next master moves it.
+      this.#hangUp(`the master sent us away: ${message.why}`);
       return;
     }
     const expected = this.term ?? maxTerm();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { PermitHolder, permitUntilMs } from '../../src/cluster/permit.ts';
 import { DEFAULT_TIMINGS } from '../../src/cluster/timings.ts';
@@ -97,5 +98,28 @@ describe('the holder of a permit', () => {
     expect(holder.validUntilMs()).toBe(0);
     holder.echoed(nowMs());
     expect(holder.validUntilMs()).toBeGreaterThan(nowMs());
+  });
+
+  test('that was ended is missing since then, not since the start of the process', async () => {
+    const holder = new PermitHolder(timings);
+    await sleep(200);
+    holder.echoed(nowMs());
+    const endedAtMs = nowMs();
+    holder.revoke();
+    expect(holder.missingForMs()).toBeLessThanOrEqual(nowMs() - endedAtMs);
+    await sleep(50);
+    const missingForMs = holder.missingForMs();
+    expect(missingForMs).toBeGreaterThanOrEqual(45);
+    holder.revoke();
+    expect(holder.missingForMs()).toBeGreaterThanOrEqual(missingForMs);
+  });
+
+  test('that was over when it was ended is missing since it was over', () => {
+    const holder = new PermitHolder(timings);
+    const sentMs = nowMs() - timings.permitMs - 500;
+    holder.echoed(sentMs);
+    holder.revoke();
+    // The holder itself is younger than that.
+    expect(holder.missingForMs()).toBeLessThan(500);
   });
 });

@@ -257,6 +257,19 @@ describe('a worker', () => {
     await eventually(() => expect(second.of('leave')).toHaveLength(1));
   });
 
+  test('that leaves keeps its permit when its master, not itself, ends the stream', async () => {
+    const bench = new Bench();
+    const master = bench.master('m1', 3);
+    bench.link.follow(master.record);
+    await eventually(() => expect(bench.sessions).toEqual([3]));
+    bench.permit.echoed(nowMs());
+    const untilMs = bench.permit.validUntilMs();
+    bench.link.leave('drain');
+    master.say({ type: 'goAway', term: 3, why: 'stepped down', nextAddress: null, nextTerm: null });
+    await eventually(() => expect(bench.sessions.slice(0, 2)).toEqual([3, null]));
+    expect(bench.permit.validUntilMs()).toBe(untilMs);
+  });
+
   test('takes no message of a driver before Welcome, nor beyond what the stream holds', async () => {
     const bench = new Bench();
     expect(bench.link.send('a', 'x')).toBe(false);

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../support/eventually.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { MISSING, TestCluster } from './cluster.ts';
 import { perSecond } from './target-log.ts';
@@ -107,28 +106,5 @@ describe.skipIf(MISSING !== null)(
       expect(seconds.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5]);
       expect(messages.at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });
     }, 60_000);
-
-    test('a node that is told to end hands its share over, loses nothing and exits 0', async () => {
-      const { nodeId: masterId } = await cluster.master();
-      const leaving = [...cluster.nodes.values()].find(({ nodeId }) => nodeId !== masterId)!;
-      const before = await target.count();
-      const load = { rate_per_second: 300, duration: '15s' };
-      const name = await cluster.start({ task: { request: { url: target.url }, load } });
-      await cluster.reach(name, 'RUNNING');
-      await sleep(3000);
-      leaving.signal('SIGTERM');
-      expect(await leaving.ended).toMatchObject({ code: 0 });
-      await eventually(async () => {
-        const shares = await cluster.shares(name);
-        expect(shares.map(({ node }) => node)).not.toContain(`nodes/${leaving.nodeId}`);
-        expect(total(shares)).toBe(300);
-      });
-      expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
-      const { complete, counts } = await cluster.report(name);
-      expect(complete).toBe(true);
-      expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: (await target.count()) - before });
-      expect(counts.ok).toBeGreaterThanOrEqual(300 * 15 * 0.98);
-      await cluster.add(leaving.nodeId, { port: leaving.port });
-    }, 120_000);
   },
 );
