@@ -84,6 +84,7 @@ async function compose(
     nodeId,
     api: () => drivers.master()?.api ?? null,
     master: () => addressOfMaster(node),
+    problem: () => (node?.isBlind === true ? 'etcd does not answer' : null),
     known: () => knownOf(node),
     services: [
       sessionService(
@@ -131,7 +132,8 @@ function addressOfMaster(node: Node | null): MasterAddress | null {
 /** Without a master nobody judges the nodes: those that are registered are there, that is all. */
 function knownOf(node: Node | null): ClusterStatus | null {
   const view = node?.view() ?? null;
-  if (view === null) return null;
+  if (node === null || view === null) return null;
+  const master = node.isBlind ? null : (node.master()?.node ?? null);
   const members = view.nodes.map((record) => ({
     node: record,
     registered: true,
@@ -142,7 +144,7 @@ function knownOf(node: Node | null): ClusterStatus | null {
     info: null,
     infoAtMs: 0,
   }));
-  return { master: view.master?.node ?? null, term: view.master?.term ?? 0, members, runs: [] };
+  return { master, term: view.master?.term ?? 0, members, runs: [] };
 }
 
 function openStore({ dataFolder, mysqlUrl, clusterName, roles }: NodeConfig, log: Log): Store | null {

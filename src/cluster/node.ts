@@ -63,6 +63,7 @@ export class Node {
   #term: MasterTerm | null = null;
   #mastership: Mastership | null = null;
   #view: CoordinatorView | null = null;
+  #isBlind = false;
   #failure: Error | undefined;
   #running = false;
 
@@ -95,10 +96,16 @@ export class Node {
     return this.#registrar.node;
   }
 
-  /** Who is master, as far as this node knows; null: nobody. */
+  /** Who is master, as far as this node knows; null: nobody, or an earlier term of this node was the last that it heard of. */
   master(): MasterRecord | null {
     if (this.#mastership !== null) return { node: this.record, term: this.#mastership.term };
-    return this.#view?.master ?? null;
+    const seen = this.#view?.master ?? null;
+    return seen?.node.nodeId === this.record.nodeId ? null : seen;
+  }
+
+  /** The coordinator does not answer: what it told last may not be true any more. */
+  get isBlind(): boolean {
+    return this.#isBlind;
   }
 
   /** While this node is master. */
@@ -193,6 +200,7 @@ export class Node {
   }
 
   #looked(view: CoordinatorView | null): void {
+    this.#isBlind = view === null;
     if (view === null) {
       this.#options.log.warn({}, 'the coordinator cannot be reached');
       return;

@@ -1,5 +1,6 @@
 import {
   Metadata,
+  status,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
@@ -182,8 +183,11 @@ function hopOf(metadata: Metadata): string | null {
   return hop === undefined ? null : String(hop);
 }
 
-export function isUnavailable(error: unknown): boolean {
-  return error instanceof CodedError && error.code === 'UNAVAILABLE';
+/** Here, or as the node says that was taken for the master. */
+function isUnavailable(error: unknown): boolean {
+  return isServiceError(error)
+    ? error.code === status.UNAVAILABLE
+    : error instanceof CodedError && error.code === 'UNAVAILABLE';
 }
 
 /** What the master said is said again; anything else is ours. */

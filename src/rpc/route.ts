@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { status, type ServiceError } from '@grpc/grpc-js';
 import { CodedError } from '../lib/errors.ts';
 import { aborted, pause } from '../lib/wait.ts';
 import type { StressApi } from '../stress/ports.ts';
@@ -19,6 +19,8 @@ export interface Route {
   api: () => StressApi | null;
   /** null: none is known. */
   master: () => MasterAddress | null;
+  /** Why a later master would not be known, e.g. `etcd does not answer`; null: it would be. */
+  problem: () => string | null;
   nodeId: string;
 }
 
@@ -37,7 +39,7 @@ export class Forwarder implements Disposable {
     try {
       return await channel.unary(path, request, deadlineMs, this.#route.nodeId);
     } catch (error) {
-      throw explain(error, master, deadlineMs);
+      throw this.#explain(error, master, deadlineMs);
     }
   }
 
@@ -47,12 +49,14 @@ export class Forwarder implements Disposable {
     try {
       yield* channel.stream(path, request, signal, this.#route.nodeId);
     } catch (error) {
-      throw explain(error, master, null);
+      throw this.#explain(error, master, null);
     }
   }
 
   #connect(cameBy: string | null): { master: MasterAddress; channel: Channel } {
     const master = this.#route.master();
+    const problem = this.#route.problem();
+    if (master === null && problem !== null) throw unavailable(`no master is known now: ${problem}`);
     if (cameBy !== null) {
       const now = master === null ? 'none is elected now' : `that is ${describe(master)} as far as it knows`;
       throw unavailable(
@@ -65,6 +69,16 @@ export class Forwarder implements Disposable {
       this.#channel = new Channel(master.address);
     }
     return { master, channel: this.#channel };
+  }
+
+  /** What gRPC itself says of a call to the master, in words; what the master says stays as it is. */
+  #explain(error: unknown, master: MasterAddress, deadlineMs: number | null): unknown {
+    if (!isServiceError(error) || error.metadata.get('grpc-status-details-bin').length > 0) return error;
+    const why = lostWords(error, deadlineMs);
+    if (why === null) return fromStatus(error, master.address, deadlineMs);
+    const problem = this.#route.problem();
+    const newer = problem === null ? '' : `; whether there is a newer one is not known: ${problem}`;
+    return unavailable(`the master (${describe(master)}) ${why}${newer}`, error);
   }
 
   close(): void {
@@ -81,17 +95,19 @@ function describe({ nodeId, address, term }: MasterAddress): string {
   return `node ${nodeId} at ${address}, term ${term}`;
 }
 
-/** What gRPC itself says of a call to the master, in words; what the master says stays as it is. */
-function explain(error: unknown, master: MasterAddress, deadlineMs: number | null): unknown {
-  if (!isServiceError(error) || error.metadata.get('grpc-status-details-bin').length > 0) return error;
-  const { code, details } = error;
-  const isLost =
-    code === status.UNAVAILABLE || code === status.CANCELLED || code === status.INTERNAL || code === status.UNKNOWN;
-  if (code === status.DEADLINE_EXCEEDED) {
-    return unavailable(`the master (${describe(master)}) did not answer within ${deadlineMs ?? '?'} ms`, error);
+/** null: the master was reached. */
+function lostWords({ code, details }: ServiceError, deadlineMs: number | null): string | null {
+  switch (code) {
+    case status.DEADLINE_EXCEEDED:
+      return `did not answer within ${deadlineMs ?? '?'} ms`;
+    case status.UNAVAILABLE:
+    case status.CANCELLED:
+    case status.INTERNAL:
+    case status.UNKNOWN:
+      return `cannot be reached: ${details}`;
+    default:
+      return null;
   }
-  if (isLost) return unavailable(`the master (${describe(master)}) cannot be reached: ${details}`, error);
-  return fromStatus(error, master.address, deadlineMs);
 }
 
 export function unavailable(message: string, cause?: unknown): CodedError {

@@ -22,6 +22,8 @@ export interface RpcServerOptions {
   api: () => StressApi | null;
   /** The master as this node knows it; null: none. */
   master: () => MasterAddress | null;
+  /** Why a later master would not be known, e.g. `etcd does not answer`; null: it would be. Default: never. */
+  problem?: () => string | null;
   /** The cluster as this node knows it, for GetCluster while there is no master. Default: nothing. */
   known?: () => ClusterStatus | null;
   /** Services beside the public ones: the worker session's. */
@@ -44,12 +46,13 @@ const CLUSTER_SERVICE = 'gostress.v1.ClusterService';
 
 /** Serves the public API on this node. @throws CodedError INVALID_INPUT when the address cannot be listened on */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { listen, nodeId, api, master, known = () => null, services = [], ready = () => true, log } = options;
-  const route: Route = { api, master, nodeId };
+  const { listen, nodeId, api, master, services = [], log } = options;
+  const { problem = () => null, known = () => null, ready = () => true } = options;
+  const route: Route = { api, master, problem, nodeId };
   const forwarder = new Forwarder(route);
   const closing = new AbortController();
   const context: CallContext = { route, forwarder, log, closing: closing.signal };
-  const isRouted = (): boolean => api() !== null || master() !== null;
+  const isRouted = (): boolean => api() !== null || (master() !== null && problem() === null);
   const serving: Readonly<Record<string, () => boolean>> = {
     '': ready,
     [TASK_SERVICE]: isRouted,

@@ -97,13 +97,13 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** @param method e.g. `TaskService/StartTask` */
-  call(method: string, request: object = {}): Promise<Record<string, unknown>> {
-    return call(this.address, `gostress.v1.${method}`, request);
+  call(method: string, request: object = {}, address = this.address): Promise<Record<string, unknown>> {
+    return call(address, `gostress.v1.${method}`, request);
   }
 
   /** Also of a call that fails. */
-  ask(method: string, request: object = {}, timeoutMs = 60_000): Promise<GrpcurlEnd> {
-    return grpcurl(this.address, `gostress.v1.${method}`, request, { timeoutMs });
+  ask(method: string, request: object = {}, address = this.address): Promise<GrpcurlEnd> {
+    return grpcurl(address, `gostress.v1.${method}`, request);
   }
 
   async status(): Promise<ClusterAnswer> {

@@ -1,0 +1,63 @@
+import { afterEach, expect, test } from 'vitest';
+import { SILENT } from '../../src/lib/log.ts';
+import { Channel } from '../../src/rpc/channel.ts';
+import { isServiceError } from '../../src/rpc/errors.ts';
+import { startRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
+import { freePort } from '../support/ports.ts';
+
+const servers: RpcServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close(100);
+});
+
+async function start(options: Partial<RpcServerOptions>): Promise<string> {
+  const server = await startRpcServer({
+    listen: '127.0.0.1:0',
+    nodeId: 'a',
+    api: () => null,
+    master: () => null,
+    log: SILENT,
+    ...options,
+  });
+  servers.push(server);
+  return server.address;
+}
+
+/** An empty request. */
+async function ask(address: string, method: string, hop: string | null = null): Promise<Buffer | string> {
+  using channel = new Channel(address);
+  try {
+    return await channel.unary(`/gostress.v1.${method}`, Buffer.alloc(0), 5_000, hop);
+  } catch (error) {
+    return isServiceError(error) ? error.details : String(error);
+  }
+}
+
+const PROBLEM = 'etcd does not answer';
+const KNOWN = { master: null, term: 7, members: [], runs: [] };
+
+test('while there is no master the answer says so, and names what keeps a node from knowing of one', async () => {
+  const electing = await start({});
+  expect(await ask(electing, 'TaskService/ListTasks')).toBe('no master is elected now: try again in some seconds');
+  const blind = await start({ problem: () => PROBLEM });
+  expect(await ask(blind, 'TaskService/ListTasks')).toBe(`no master is known now: ${PROBLEM}`);
+  expect(await ask(blind, 'TaskService/ListTasks', 'b')).toBe(`no master is known now: ${PROBLEM}`);
+});
+
+test('a master that is not there is named, with what keeps a node from knowing of a newer one', async () => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const found = await ask(
+    await start({ master: () => ({ nodeId: 'm', address, term: 3 }), problem: () => PROBLEM }),
+    'TaskService/ListTasks',
+  );
+  expect(found).toContain(`the master (node m at ${address}, term 3) cannot be reached: `);
+  expect(found).toContain(`; whether there is a newer one is not known: ${PROBLEM}`);
+});
+
+test('GetCluster tells what the node knows, also when the node that was the master is it no longer', async () => {
+  const former = await start({ nodeId: 'm', problem: () => PROBLEM });
+  for (const master of [null, { nodeId: 'm', address: former, term: 7 }]) {
+    const address = await start({ master: () => master, problem: () => PROBLEM, known: () => KNOWN });
+    expect(await ask(address, 'ClusterService/GetCluster')).toEqual(Buffer.from([0x10, 7]));
+  }
+});
