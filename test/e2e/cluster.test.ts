@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { reflect } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
+import { askPython, PYTHON_MISSING } from '../support/python-client.ts';
 import { MISSING, TestCluster } from './cluster.ts';
 import { perSecond } from './target-log.ts';
 
@@ -78,11 +81,85 @@ describe.skipIf(MISSING !== null)(
 
     test('every node serves the API, whoever is master', async () => {
       const { nodeId } = await cluster.master();
+      await cluster.add('w', { env: { GOSTRESS_ROLES: 'worker', GOSTRESS_MYSQL_URL: undefined } });
+      const name = `nodes/${nodeId}`;
       for (const node of cluster.nodes.values()) {
-        const answer = await cluster.call('ClusterService/GetCluster');
-        expect((answer.master as { name: string }).name, node.nodeId).toBe(`nodes/${nodeId}`);
+        await eventually(async () => {
+          const answer = await cluster.call('ClusterService/GetCluster', {}, node.address);
+          expect(answer.master, node.nodeId).toMatchObject({ name });
+          expect(answer.nodes, node.nodeId).toContainEqual(expect.objectContaining({ name, connected: true }));
+        });
       }
+      // Each of them made one, and each knows of all.
+      const tasks = new Set<unknown>();
+      for (const node of cluster.nodes.values()) {
+        const task = { request: { url: target.url }, display_name: node.nodeId };
+        tasks.add((await cluster.call('TaskService/CreateTask', { task }, node.address)).name);
+      }
+      for (const { nodeId: id, address } of cluster.nodes.values()) {
+        const { tasks: listed } = await cluster.call('TaskService/ListTasks', {}, address);
+        const names = (listed as { name: string }[]).map((task) => task.name);
+        expect(names.slice(0, tasks.size), id).toEqual([...tasks].reverse());
+      }
+      cluster.node('w').signal('SIGTERM');
+      await cluster.node('w').ended;
+      cluster.nodes.delete('w');
     });
+
+    test('grpcurl lists and describes all that there is', async () => {
+      const { address } = cluster;
+      const services = (await reflect(address, 'list')).trim().split('\n');
+      expect(services).toEqual(expect.arrayContaining(['gostress.v1.ClusterService', 'gostress.v1.TaskService']));
+      expect(services).toEqual(
+        expect.arrayContaining(['grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection']),
+      );
+      const described = new Set<string>();
+      for (const service of services.filter((name) => name.startsWith('gostress.'))) {
+        const methods = (await reflect(address, 'list', service)).trim().split('\n');
+        const text = await reflect(address, 'describe', service);
+        for (const method of methods) expect(text).toContain(`rpc ${method.slice(service.length + 1)} (`);
+        for (const [, type] of text.matchAll(/\( (?:stream )?\.([\w.]+) \)/g)) described.add(type!);
+      }
+      expect(described).toContain('gostress.v1.RetuneRunRequest');
+      for (const type of described) expect(await reflect(address, 'describe', type)).toContain(`${type} is a message:`);
+      expect(await reflect(address, 'describe', 'gostress.v1.RetuneRunRequest')).toMatch(
+        /oneof target \{[^}]*rate_per_second/,
+      );
+    });
+
+    test.skipIf(PYTHON_MISSING !== null)(
+      `Python learns the API by reflection and does all of it, on a node that is not the master (needs ${PYTHON_MISSING ?? 'nothing'})`,
+      async () => {
+        const { nodeId } = await cluster.master();
+        const { address } = [...cluster.nodes.values()].find((node) => node.nodeId !== nodeId)!;
+        const call = async (method: string, request: object): Promise<Record<string, unknown>[]> => {
+          const { messages, details } = await askPython(address, `gostress.v1.TaskService/${method}`, request);
+          expect(details, method).toBeUndefined();
+          return messages!;
+        };
+        const before = await target.count();
+        const load = { rate_per_second: 50, duration: '60s' };
+        const [task] = await call('CreateTask', { curl_command: curl(target.url), task: { load } });
+        expect(task).toMatchObject({ request: { url: `${target.url}orders?page=1` } });
+        const [run] = await call('StartTask', { name: task!.name });
+        const name = run!.name as string;
+        await cluster.reach(name, 'RUNNING');
+        const [retuned] = await call('RetuneRun', { name, rate_per_second: 20 });
+        expect(total(retuned!.shares as { target: number }[])).toBe(20);
+        const watching = call('WatchRun', { name });
+        await cluster.reach(name, 'RUNNING');
+        await call('StopRun', { name });
+        expect((await watching).at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });
+        const [report] = await call('GetRunReport', { name });
+        expect(report).toMatchObject({ complete: true, ok: String((await target.count()) - before) });
+        const bad = { task: { request: { url: target.url }, load: { rate_per_second: -1 } } };
+        expect(await askPython(address, 'gostress.v1.TaskService/CreateTask', bad)).toMatchObject({
+          code: 'INVALID_ARGUMENT',
+          violations: ['task.load.rate_per_second'],
+        });
+      },
+      120_000,
+    );
 
     test('a bad request names the field', async () => {
       const { code, stderr } = await cluster.ask('TaskService/CreateTask', {

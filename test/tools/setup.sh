@@ -33,7 +33,7 @@ build_grpcurl() {
 build_grpcurl
 
 # Python's gRPC is a second client; Debian has it as modules of its own Python.
-/usr/bin/python3 -c 'import grpc, grpc_tools' 2>/dev/null || missing+=(python3 python3-grpcio python3-grpc-tools)
+/usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || missing+=(python3 python3-grpcio python3-protobuf)
 
 if [ "${#missing[@]}" -eq 0 ]; then
   echo "test:setup: everything is here"
