@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTarget, type Target } from '../../src/load/target/server.ts';
 import { runCli, spawnCli, spawnCommand, type CliProcess } from '../support/cli.ts';
-import { GRPCURL_MISSING } from '../support/grpcurl.ts';
+import { GRPCURL_MISSING, GRPCURL_PATH } from '../support/grpcurl.ts';
 
 const UP = /^gostress server at (127\.0\.0\.1:\d+), data in (\S+);[^]*WatchRun\n/m;
 
@@ -38,19 +38,25 @@ async function stopServer(server: Server): Promise<void> {
   expect(await server.ended).toMatchObject({ code: 0, signal: null });
 }
 
-test.skipIf(GRPCURL_MISSING)('the printed grpcurl lines make, start and watch a run', { timeout: 60_000 }, async () => {
-  await using server = await startServer();
-  const { text } = server;
-  const lines = text.split('\n').filter((line) => line.includes('grpcurl -plaintext'));
-  expect(lines).toHaveLength(3);
-  // Only what is stressed, and how long, differs from the paste.
-  const script = lines.join('\n').replace('http://127.0.0.1:8080/', target.url).replace('"10s"', '"2s"');
-  await using shell = spawnCommand('bash', ['-euc', script]);
-  const { code, stdout, stderr } = await shell.ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toContain('"tasks/1/runs/1"');
-  expect(target.stats().received).toBeGreaterThan(0);
-});
+const GRPCURL = `(needs ${GRPCURL_MISSING ?? 'nothing'})`;
+
+test.skipIf(GRPCURL_MISSING)(
+  `the printed grpcurl lines make, start and watch a run ${GRPCURL}`,
+  { timeout: 60_000 },
+  async () => {
+    await using server = await startServer();
+    const { text } = server;
+    const lines = text.split('\n').filter((line) => line.includes('grpcurl -plaintext'));
+    expect(lines).toHaveLength(3);
+    // Only what is stressed, and how long, differs from the paste.
+    const script = lines.join('\n').replace('http://127.0.0.1:8080/', target.url).replace('"10s"', '"2s"');
+    await using shell = spawnCommand('bash', ['-euc', script], { env: { PATH: GRPCURL_PATH } });
+    const { code, stdout, stderr } = await shell.ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('"tasks/1/runs/1"');
+    expect(target.stats().received).toBeGreaterThan(0);
+  },
+);
 
 test('tasks and history survive a restart; a second server on the folder is refused', { timeout: 60_000 }, async () => {
   await using first = await startServer();

@@ -1,4 +1,4 @@
-import { startEtcd, type Etcd } from '../support/etcd.ts';
+import { ETCD_MISSING, startEtcd, type Etcd } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { call, grpcurl, GRPCURL_MISSING, type GrpcurlEnd } from '../support/grpcurl.ts';
 import { MARIADB_MISSING, startMariadb, type Mariadb } from '../support/mariadb.ts';
@@ -6,7 +6,8 @@ import { NGINX_MISSING } from '../support/nginx-target.ts';
 import { NodeProcess, type NodeOptions } from '../support/node-process.ts';
 
 /** What the end-to-end tests need and is not here; null: all is. For `describe.skipIf`. */
-export const MISSING = [GRPCURL_MISSING, MARIADB_MISSING, NGINX_MISSING].find((missing) => missing !== null) ?? null;
+export const MISSING =
+  [ETCD_MISSING, GRPCURL_MISSING, MARIADB_MISSING, NGINX_MISSING].find((missing) => missing !== null) ?? null;
 
 export interface Share {
   assignment: string;

@@ -1,11 +1,14 @@
 import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { spawnCommand, type CliProcess } from './cli.ts';
 
+/** Where `npm run test:setup` puts it as root, and as another user. */
+const BUILT_IN = ['/usr/local/bin', join(homedir(), 'go/bin')];
+/** For commands that say `grpcurl`. */
+export const GRPCURL_PATH = [process.env.PATH ?? '', ...BUILT_IN].join(delimiter);
 /** The real grpcurl, as a user of the API has it. */
-const GRPCURL = (process.env.PATH ?? '')
-  .split(delimiter)
-  .concat('/usr/local/bin')
+const GRPCURL = GRPCURL_PATH.split(delimiter)
   .map((folder) => join(folder, 'grpcurl'))
   .find((file) => {
     try {
@@ -17,7 +20,7 @@ const GRPCURL = (process.env.PATH ?? '')
   });
 
 /** Why nothing can be called with it; null: it is there. For `describe.skipIf`. */
-export const GRPCURL_MISSING = GRPCURL === undefined ? 'grpcurl is not on PATH' : null;
+export const GRPCURL_MISSING = GRPCURL === undefined ? 'grpcurl (npm run test:setup builds it where Go is)' : null;
 
 export interface GrpcurlOptions {
   /** Killed after this. */
