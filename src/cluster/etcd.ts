@@ -149,7 +149,11 @@ export class EtcdCoordinator implements Coordinator {
       const known = readJson(given?.value) as Given | null;
       const newest = Math.max(known?.incarnation ?? 0, nodeOf(present)?.incarnation ?? 0);
       if (node.incarnation !== 0 && newest > node.incarnation) {
-        throw new CodedError('FAILED_PRECONDITION', `node ${node.nodeId}: a later start of it is registered`);
+        const expected = 'expected to be the only process of this id';
+        throw new CodedError(
+          'FAILED_PRECONDITION',
+          `node ${node.nodeId}: ${expected}, found a later start of it registered`,
+        );
       }
       const seq = known?.seq ?? Number(count?.value ?? 0) + 1;
       const incarnation = node.incarnation !== 0 ? node.incarnation : Math.max(Date.now(), newest + 1);

@@ -61,7 +61,11 @@ export class MemoryHub {
   putNode(node: NodeRecord, ttlMs: number): { node: NodeRecord; lease: HubLease } {
     const known = this.#known.get(node.nodeId);
     if (node.incarnation !== 0 && (known?.incarnation ?? 0) > node.incarnation) {
-      throw new CodedError('FAILED_PRECONDITION', `node ${node.nodeId}: a later start of it is registered`);
+      const expected = 'expected to be the only process of this id';
+      throw new CodedError(
+        'FAILED_PRECONDITION',
+        `node ${node.nodeId}: ${expected}, found a later start of it registered`,
+      );
     }
     const seq = known?.seq ?? this.#known.size + 1;
     const incarnation = node.incarnation || Math.max(Date.now(), (known?.incarnation ?? 0) + 1);

@@ -147,7 +147,7 @@ export class Node {
   /**
    * The node's life; to be called once. Resolves when it has drained, or soon after the signal (leave now) has aborted.
    *
-   * @throws CodedError of what failed: a worker driver, or the kit itself
+   * @throws CodedError of what failed: a worker driver, or the kit itself; FAILED_PRECONDITION when a later process has the id
    */
   async run(signal: AbortSignal): Promise<void> {
     if (this.#running) throw new CodedError('INTERNAL', 'a node can be run only once');

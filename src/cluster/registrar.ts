@@ -34,7 +34,11 @@ export class Registrar {
     return this.#node;
   }
 
-  /** Resolves when the signal has aborted and the record is given back. */
+  /**
+   * Resolves when the signal has aborted and the record is given back.
+   *
+   * @throws CodedError FAILED_PRECONDITION when another process has taken the id: this one would never be of use again
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { timings, onRegistration, log } = this.#options;
     const backoff = new Backoff(timings.retryMinMs, timings.retryMaxMs);
@@ -61,6 +65,7 @@ export class Registrar {
     try {
       return await coordinator.register(this.#node, timings.leaseTtlMs);
     } catch (error) {
+      if (error instanceof CodedError && error.code === 'FAILED_PRECONDITION') throw error;
       const code = error instanceof CodedError ? error.code : 'INTERNAL';
       log.warn({ code, why: errorMessage(error) }, 'cannot register');
       return null;

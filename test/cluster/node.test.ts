@@ -385,7 +385,7 @@ describe('a master whose term is over', () => {
 });
 
 describe('two processes of one node id', () => {
-  test('the newer one works, the older one is sent away and gets no permit', async () => {
+  test('the newer one works, the older one is sent away, gets no permit and ends with the reason', async () => {
     cluster = new Cluster();
     await cluster.start('m', { roles: ['candidate'] });
     const older = await cluster.start('twin', { roles: ['worker'] });
@@ -399,6 +399,10 @@ describe('two processes of one node id', () => {
     await eventually(() => expect(older.worker.context.permit.missingForMs()).toBeGreaterThan(0), DEADLINE_MS);
     await eventually(() => expect(newer.worker.context.permit.missingForMs()).toBe(0));
     expect(older.worker.context.permit.missingForMs()).toBeGreaterThan(0);
+    expect(String(await older.ended)).toBe(
+      'CodedError: node twin: expected to be the only process of this id, found a later start of it registered',
+    );
+    expect(cluster.hub.view()).toMatchObject({ nodes: [{ nodeId: 'm' }, newer.node.record] });
   });
 });
 

@@ -161,6 +161,26 @@ describe.skipIf(MISSING !== null)(
       120_000,
     );
 
+    test('a node whose id a later process takes ends with the reason, and can come back when that one is gone', async () => {
+      const { nodeId: masterId } = await cluster.master();
+      const older = [...cluster.nodes.values()].find(({ nodeId }) => nodeId !== masterId)!;
+      const { nodeId, port } = older;
+      const twin = await cluster.add(nodeId);
+      const { code, stderr } = await older.ended;
+      expect({ code, last: stderr.trim().split('\n').at(-1) }).toEqual({
+        code: 1,
+        last: `gostress node: node ${nodeId}: expected to be the only process of this id, found a later start of it registered`,
+      });
+      await twin.kill();
+      const again = await cluster.add(nodeId, { port });
+      await eventually(async () => {
+        const { nodes } = await cluster.status();
+        expect(nodes).toContainEqual(
+          expect.objectContaining({ name: `nodes/${nodeId}`, address: again.address, connected: true }),
+        );
+      });
+    }, 60_000);
+
     test('a bad request names the field', async () => {
       const { code, stderr } = await cluster.ask('TaskService/CreateTask', {
         task: { request: { url: target.url }, load: { rate_per_second: -1 } },
