@@ -7,7 +7,7 @@ import type { Accept, Coordinator } from '../cluster/ports.ts';
 import { DriverRegistry, drivers as registered } from '../cluster/registry.ts';
 import type { Timings } from '../cluster/timings.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
+import type { Log, LogFields } from '../lib/log.ts';
 import { Backoff, pause, settledWithin } from '../lib/wait.ts';
 import { startRpcServer, type MasterAddress } from '../rpc/server.ts';
 import { createDialer } from '../rpc/session-client.ts';
@@ -73,12 +73,12 @@ async function compose(
   stop: AbortSignal,
 ): Promise<RunningNode | null> {
   const nodeId = config.nodeId ?? defaultNodeId(config.listen.port);
-  const log = parentLog.child({ node: nodeId });
+  let node: Node | null = null;
+  const log = parentLog.child(() => ({ node: nodeId, ...leadership(node) }));
   const store = openStore(config, log);
   if (store !== null) parts.defer(() => store.close());
   const coordinator = parts.use(openCoordinator(config, log));
   const drivers = await loadDrivers(config, store);
-  let node: Node | null = null;
   const server = await startRpcServer({
     listen: formatHostPort(config.listen),
     nodeId,
@@ -112,6 +112,12 @@ async function compose(
   });
   log.info({ address, version: VERSION, roles: roles.join(',') }, 'serving');
   return new LivingNode({ node, nodeId, address, timings, parts, log });
+}
+
+/** What a line carries, of whatever part of the node, while it is the master. */
+function leadership(node: Node | null): LogFields {
+  const mastership = node?.mastership() ?? null;
+  return mastership === null ? {} : { role: 'master', term: mastership.term };
 }
 
 /** Until the node is there its port is open, since that is how others know that its process lives. */

@@ -4,13 +4,13 @@ import { maskText } from './mask.ts';
 /** What a line may carry beside its text: node, role, term, task, run, assignment, and more. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** A structured log; `child` adds fields to all its lines. */
+/** A structured log; `child` adds fields to all its lines, those of a function as they are when a line is said. */
 export interface Log {
   debug(fields: LogFields, text: string): void;
   info(fields: LogFields, text: string): void;
   warn(fields: LogFields, text: string): void;
   error(fields: LogFields, text: string): void;
-  child(fields: LogFields): Log;
+  child(fields: LogFields | (() => LogFields)): Log;
 }
 
 /** Says nothing. */
@@ -53,20 +53,20 @@ export function createLog({ level, format, out, secrets, fields }: LogOptions): 
     },
     format === 'json' ? out : { write: (line: string) => out.write(formatLine(line)) },
   );
-  const of = (inherited: LogFields): Log => {
+  const of = (inherited: () => LogFields): Log => {
     const line = (severity: LogLevel) => (given: LogFields, text: string) => {
       if (!writer.isLevelEnabled(severity)) return;
-      writer[severity](plain({ ...inherited, ...given }, masked, 0) as object, masked(text));
+      writer[severity](plain({ ...inherited(), ...given }, masked, 0) as object, masked(text));
     };
     return {
       debug: line('debug'),
       info: line('info'),
       warn: line('warn'),
       error: line('error'),
-      child: (more) => of({ ...inherited, ...more }),
+      child: (more) => of(() => ({ ...inherited(), ...(typeof more === 'function' ? more() : more) })),
     };
   };
-  return of(fields);
+  return of(() => fields);
 }
 
 /** The value as JSON has it, every text in it masked. */

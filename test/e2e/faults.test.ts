@@ -177,6 +177,7 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
 
   test('a frozen MySQL makes no call hang, and the answer says what is gone', async () => {
     const name = await startLoad(20, 120);
+    const { nodeId, term } = await cluster.master();
     await withFrozen(cluster.mariadb, async () => {
       const askedAtMs = performance.now();
       await Promise.all(
@@ -191,5 +192,10 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     });
     await eventually(() => cluster.call('TaskService/StopRun', { name }), 60_000);
     expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
+    // Lines of the store are no driver's, and carry role and term all the same.
+    const lines = cluster.node(nodeId).log();
+    const ofStore = lines.filter(({ msg, driver }) => driver === undefined && /MySQL/.test(String(msg)));
+    expect(ofStore).not.toEqual([]);
+    for (const line of ofStore) expect(line).toMatchObject({ node: nodeId, role: 'master', term });
   }, 240_000);
 });

@@ -26,6 +26,20 @@ test('a line is one JSON object with its level, time, text, and the fields of th
   expect(lines[0]!.match(/"role"/g)).toHaveLength(1);
 });
 
+test('fields of a function are those of the moment, in children too', () => {
+  const lines: string[] = [];
+  let term: number | null = null;
+  const log = logTo(lines, { fields: { role: 'worker' } }).child(() => (term === null ? {} : { role: 'master', term }));
+  const child = log.child({ part: 'store' });
+  child.info({}, 'before');
+  term = 7;
+  child.info({}, 'while');
+  const said = lines.map((line) => JSON.parse(line) as object);
+  expect(said[0]).toMatchObject({ role: 'worker', part: 'store', msg: 'before' });
+  expect(said[0]).not.toHaveProperty('term');
+  expect(said[1]).toMatchObject({ role: 'master', term: 7, part: 'store', msg: 'while' });
+});
+
 test('lines below the level are left out', () => {
   const lines: string[] = [];
   const log = logTo(lines, { level: 'warn' });
