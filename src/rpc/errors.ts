@@ -2,6 +2,7 @@ import { Metadata, status, type ServiceError, type StatusObject } from '@grpc/gr
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { CodedError, errorMessage, type ErrorCode } from '../lib/errors.ts';
 import { maskText } from '../lib/mask.ts';
+import { plainReason } from './grpc-words.ts';
 import { loadProto } from './loader.ts';
 
 /**
@@ -114,7 +115,7 @@ function withoutDetails(
     case status.DEADLINE_EXCEEDED:
       return ['UNAVAILABLE', `${address}: expected an answer within ${deadlineMs ?? '?'} ms, found none`];
     case status.UNAVAILABLE:
-      return ['UNAVAILABLE', `cannot reach ${address}: ${details}`];
+      return ['UNAVAILABLE', `cannot reach ${address}: ${plainReason(details)}`];
     case status.CANCELLED:
       return ['UNAVAILABLE', `lost the connection to ${address}: ${details}`];
     case status.UNIMPLEMENTED:

@@ -4,6 +4,7 @@ import { aborted, pause } from '../lib/wait.ts';
 import type { StressApi } from '../stress/ports.ts';
 import { Channel } from './channel.ts';
 import { fromStatus, isServiceError } from './errors.ts';
+import { plainReason } from './grpc-words.ts';
 
 /** The master as this node knows it. */
 export interface MasterAddress {
@@ -104,7 +105,7 @@ function lostWords({ code, details }: ServiceError, deadlineMs: number | null): 
     case status.CANCELLED:
     case status.INTERNAL:
     case status.UNKNOWN:
-      return `cannot be reached: ${details}`;
+      return `cannot be reached: ${plainReason(details)}`;
     default:
       return null;
   }

@@ -1,10 +1,11 @@
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { CodedError, errorMessage } from '../lib/errors.ts';
+import { CodedError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { settledWithin } from '../lib/wait.ts';
 import type { ClusterStatus, StressApi } from '../stress/ports.ts';
 import type { CallContext } from './calls.ts';
 import { clusterService } from './cluster-service.ts';
+import { logGrpc, plainReason } from './grpc-words.ts';
 import { healthService } from './health.ts';
 import { reflectionServices } from './reflection.ts';
 import { Forwarder, unavailable, type MasterAddress, type Route } from './route.ts';
@@ -48,6 +49,7 @@ const CLUSTER_SERVICE = 'gostress.v1.ClusterService';
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { listen, nodeId, api, master, services = [], log } = options;
   const { problem = () => null, known = () => null, ready = () => true } = options;
+  logGrpc(log);
   const route: Route = { api, master, problem, nodeId };
   const forwarder = new Forwarder(route);
   const closing = new AbortController();
@@ -88,7 +90,11 @@ function bind(server: Server, listen: string): Promise<number> {
     server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
       if (error === null) resolve(port);
       else
-        reject(new CodedError('INVALID_INPUT', `cannot listen on ${listen}: ${errorMessage(error)}`, { cause: error }));
+        reject(
+          new CodedError('INVALID_INPUT', `cannot listen on ${listen}: ${plainReason(error.message)}`, {
+            cause: error,
+          }),
+        );
     });
   });
 }

@@ -2,6 +2,7 @@ import { Client, credentials, Metadata, status, type ClientDuplexStream, type St
 import type { Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../cluster/ports.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { plainReason } from './grpc-words.ts';
 import { BodyReceiver } from './session-body.ts';
 import { decodeToWorker, encodeToMaster, SESSION_PATH } from './session-codec.ts';
 import {
@@ -172,6 +173,6 @@ function closedBy({ code, details, metadata }: StatusObject, isOpen: boolean, ad
   if (code === status.OK) return { kind: 'ended', why: details, newerTerm };
   if (code === status.UNIMPLEMENTED) return { kind: 'refused', why: `${address} accepts no workers`, newerTerm };
   if (REFUSALS.has(code)) return { kind: 'refused', why: details, newerTerm };
-  if (!isOpen) return { kind: 'refused', why: `cannot reach ${address}: ${details}`, newerTerm };
+  if (!isOpen) return { kind: 'refused', why: `cannot reach ${address}: ${plainReason(details)}`, newerTerm };
   return { kind: 'broken', why: `lost the connection to ${address}: ${details}`, newerTerm };
 }
