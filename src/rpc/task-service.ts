@@ -90,6 +90,7 @@ async function createTask(request: CreateTaskRequest, api: StressApi): Promise<T
   const { task: message, warnings } =
     curlCommand === '' ? { task: given!, warnings: [] } : withCurl(given ?? {}, curlCommand);
   const { task, placement } = decodeTask(message, 'task');
+  api.checkPlacement(placement);
   // A form in a curl command has another random boundary each time: what was asked for is what tells two requests apart.
   const id = requestIdOf(requestId, ['CreateTask', given, curlCommand]);
   if (validateOnly) return { ...preparedToAnswer(task, placement, false), warnings };

@@ -349,6 +349,8 @@ export interface ClusterStatus {
 
 /** What is behind the public services; lives on the master. @throws CodedError from every method */
 export interface StressApi {
+  /** What a task's own fields do not tell: which strategies there are. @throws CodedError INVALID_INPUT */
+  checkPlacement(placement: Placement): void;
   createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord>;
   getTask(id: bigint): Promise<TaskRecord>;
   listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;

@@ -49,8 +49,15 @@ export class StressService implements StressApi {
     this.#makeReport = makeReport;
   }
 
+  checkPlacement({ strategy, maxNodes }: Placement): void {
+    strategyNamed(strategy);
+    if (maxNodes !== null && !(Number.isInteger(maxNodes) && maxNodes >= 1)) {
+      throw invalid(`task.placement.max_nodes: expected a whole number of at least 1, found ${maxNodes}`);
+    }
+  }
+
   async createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord> {
-    checkPlacement(placement);
+    this.checkPlacement(placement);
     return this.#store.createTask(task, placement, request);
   }
 
@@ -71,7 +78,7 @@ export class StressService implements StressApi {
       const current = await this.getTask(id);
       if (version !== null && version !== current.version) throw stale(`tasks/${id}`, version, current.version);
       const { task, placement } = change(current);
-      checkPlacement(placement);
+      this.checkPlacement(placement);
       const updated = await this.#store.updateTask(id, current.version, task, placement);
       if (updated !== null) return updated;
     }
@@ -241,13 +248,6 @@ export class StressService implements StressApi {
       if (leftMs <= 0 || session.context.signal.aborted) return stored ?? this.getRun(run.taskId, run.number);
       await session.changed.after(seen, leftMs, session.context.signal);
     }
-  }
-}
-
-function checkPlacement({ strategy, maxNodes }: Placement): void {
-  strategyNamed(strategy);
-  if (maxNodes !== null && !(Number.isInteger(maxNodes) && maxNodes >= 1)) {
-    throw invalid(`placement.max_nodes: expected a whole number of at least 1, found ${maxNodes}`);
   }
 }
 

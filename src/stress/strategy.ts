@@ -42,7 +42,7 @@ export function strategyNames(): readonly string[] {
 export function strategyNamed(name: string): Strategy {
   const strategy = strategies.get(name);
   if (strategy !== undefined) return strategy;
-  throw invalid(`placement.strategy: expected one of ${strategyNames().join(', ')}, found ${show(name)}`);
+  throw invalid(`task.placement.strategy: expected one of ${strategyNames().join(', ')}, found ${show(name)}`);
 }
 
 /** Busy shares are compared in steps, so that noise of a percent does not outweigh what comes after it. */
