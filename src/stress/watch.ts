@@ -93,7 +93,7 @@ async function* seconds({ store }: WatchOptions, control: RunControl, fromSecond
 }
 type Second = readonly [second: number, sample: ReturnType<LiveRun['get']>];
 
-/** Events from one on as they are stored, and what happens to members from now on. */
+/** Events after one (null: new ones only) as they are stored, and what happens to members from now on. */
 export async function* watchEvents(
   { session, store, signal }: WatchOptions,
   after: bigint | null,
@@ -106,7 +106,7 @@ export async function* watchEvents(
     session.events.wake.tell();
   });
   listening.use(listener);
-  let last = after;
+  let last = after ?? (await store.events({ after: null, limit: 1 }))[0]?.id ?? 0n;
   while (!signal.aborted) {
     const seen = session.events.wake.count;
     const events = await store.events({ after: last, limit: EVENT_PAGE });

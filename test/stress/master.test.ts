@@ -386,7 +386,7 @@ describe('the API says what is wrong', () => {
     const ended = new AbortController();
     const heard: string[] = [];
     const watching = (async () => {
-      for await (const event of cluster.api.watchEvents(null, ended.signal)) {
+      for await (const event of cluster.api.watchEvents(0n, ended.signal)) {
         heard.push('id' in event ? event.kind : `member ${event.kind} ${event.member.node.nodeId}`);
       }
     })();
