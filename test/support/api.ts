@@ -61,6 +61,17 @@ export class ApiClient implements Disposable {
     throw new Error(`expected ${method} to be refused, found ${JSON.stringify(answer)}`);
   }
 
+  /** Bytes of no message that is known here; the call must be refused. @param method its full path */
+  raw(method: string, bytes: Buffer): Promise<Refusal> {
+    const asIs = (given: Buffer): Buffer => given;
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(method, asIs, asIs, bytes, (error) => {
+        if (error === null) reject(new Error(`expected ${method} to be refused`));
+        else resolve(refusalOf(error));
+      });
+    });
+  }
+
   /** A streaming call; the signal cancels it, and then it ends. */
   async *stream<T = Record<string, unknown>>(method: string, request: object, signal: AbortSignal): AsyncGenerator<T> {
     const { path: at, requestSerialize, responseDeserialize } = this.#methods[method]!;
