@@ -40,6 +40,11 @@ function isMasked({ name, value }: { name: string; value: string }): boolean {
   return value === MASK && isSecretName(name);
 }
 
+/** Whether a mask stands where a secret would; `***` elsewhere in a URL is a text like any other. */
+function isMaskedUrl(url: string): boolean {
+  return url.includes(MASK) && maskUrl(url) === url && maskUrl(url.replaceAll(MASK, 'x')).includes(MASK);
+}
+
 /** A problem for each mask that would be taken for a secret. Paths are those of a task file. */
 export function maskProblems({ request, tls }: TaskMessage): Problem[] {
   const message = 'expected the secret itself, found its mask ***';
@@ -47,7 +52,7 @@ export function maskProblems({ request, tls }: TaskMessage): Problem[] {
   const problems = headers.flatMap((header, i) =>
     isMasked(header) ? [{ path: ['request', 'headers', i, 'value'], message }] : [],
   );
-  if (url.includes(MASK) && maskUrl(url) === url) problems.push({ path: ['request', 'url'], message });
+  if (isMaskedUrl(url)) problems.push({ path: ['request', 'url'], message });
   if (tls?.keyPem === MASK) problems.push({ path: ['tls', 'key'], message });
   return problems;
 }
