@@ -63,7 +63,7 @@ const HEADERS = [
 ];
 const load = { ratePerSecond: 10, hits: '5' };
 
-describe.concurrent('a secret of a task', () => {
+describe('a secret of a task', () => {
   test.each([
     [
       'in headers and the URL',
