@@ -117,7 +117,9 @@ function withoutDetails(
     case status.UNAVAILABLE:
       return ['UNAVAILABLE', `cannot reach ${address}: ${plainReason(details)}`];
     case status.CANCELLED:
-      return ['UNAVAILABLE', `lost the connection to ${address}: ${details}`];
+      return ['UNAVAILABLE', lost(address, details)];
+    case status.INTERNAL:
+      return details.startsWith(CUT_OFF) ? ['UNAVAILABLE', lost(address, details)] : ownFault(address, code, details);
     case status.UNIMPLEMENTED:
       return ['FAILED_PRECONDITION', `${address}: expected a node of GoStress of this version, found another server`];
     case status.RESOURCE_EXHAUSTED:
@@ -129,8 +131,19 @@ function withoutDetails(
     case status.ABORTED:
       return [status[code] as ErrorCode, details];
     default:
-      return ['INTERNAL', `${address}: ${status[code]}: ${details}`];
+      return ownFault(address, code, details);
   }
+}
+
+/** How grpc-js begins what it says of a call whose connection the other side gave up; it takes it for an INTERNAL error. */
+const CUT_OFF = 'Received RST_STREAM';
+
+function lost(address: string, details: string): string {
+  return `lost the connection to ${address}: ${details}`;
+}
+
+function ownFault(address: string, code: status, details: string): [ErrorCode, string] {
+  return ['INTERNAL', `${address}: ${status[code]}: ${details}`];
 }
 
 export function isServiceError(error: unknown): error is ServiceError {
