@@ -1,4 +1,4 @@
-import { peakTarget, targetAt, type Plan, type Segment, type Share } from '../task/plan.ts';
+import { peakTarget, targetAt, usersOf, type Plan, type Segment, type Share } from '../task/plan.ts';
 
 /**
  * The open model's schedule, pure: says when each hit of a share is due and holds no clock.
@@ -80,16 +80,13 @@ function integrate(segment: Segment): { hits: number; r0: number; slope: number 
 }
 
 /**
- * The closed model, pure: how many of a share's users load at an instant. User `index` of a share is number
- * (index · of + phase) / weight of the whole plan and loads while that is below the plan's target.
+ * The closed model, pure: how many of a share's users load at an instant.
  */
 export function usersAt(plan: Plan, share: Share, atMs: number): number {
-  const users = targetAt(plan, atMs);
-  return Math.max(0, Math.ceil((users * share.weight - share.phase) / share.of - 1e-9));
+  return usersOf(targetAt(plan, atMs), share);
 }
 
 /** The most users a share has at any time. */
 export function mostUsers(plan: Plan, share: Share): number {
-  const peak = peakTarget(plan, Infinity);
-  return Math.max(0, Math.ceil((peak * share.weight - share.phase) / share.of - 1e-9));
+  return usersOf(peakTarget(plan, Infinity), share);
 }

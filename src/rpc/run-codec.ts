@@ -1,7 +1,7 @@
 import { maskText } from '../lib/mask.ts';
 import type { AssignmentRecord, RunRecord } from '../stress/ports.ts';
 import { taskSecrets } from '../task/format.ts';
-import { planEndMs, targetAt } from '../task/plan.ts';
+import { planEndMs, targetAt, usersOf, type Share } from '../task/plan.ts';
 import { FINAL_STATES } from '../task/status.ts';
 import type { RunMessage, RunPlanMessage, ShareMessage, WantedMessage } from './messages.ts';
 import { nodeName, runName } from './names.ts';
@@ -63,6 +63,11 @@ function askedNow(run: RunRecord, nowWallMs: number): number {
   return plan === null ? 0 : targetAt(plan, elapsedMs);
 }
 
+/** What the worker of a share really runs of it. */
+function partOf({ task }: RunRecord, asked: number, share: Share): number {
+  return task.spec.load.model === 'closed' ? usersOf(asked, share) : (asked * share.weight) / share.of;
+}
+
 export function sharesToMessages(run: RunRecord, shares: readonly AssignmentRecord[]): ShareMessage[] {
   const asked = askedNow(run, Date.now());
   return shares.map(({ number, nodeId, incarnation, share, version, epoch, state }) => ({
@@ -71,7 +76,7 @@ export function sharesToMessages(run: RunRecord, shares: readonly AssignmentReco
     incarnation: String(incarnation),
     weight: share.weight,
     of: share.of,
-    target: state === 'STOPPED' || state === 'LOST' ? 0 : (asked * share.weight) / share.of,
+    target: state === 'STOPPED' || state === 'LOST' ? 0 : partOf(run, asked, share),
     version: String(version),
     epoch: String(epoch),
     state,

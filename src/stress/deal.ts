@@ -33,7 +33,7 @@ interface Place extends Pick<Deal['shares'][number], 'owner' | 'candidate'> {
  */
 export function deal(view: RunView, options: DealOptions): Deal {
   const { placement } = view.run;
-  const keepers = view.owners.filter(isKeeper);
+  const keepers = stayers(view, mostNodes(options.unit));
   const room = Math.min(placement.maxNodes ?? Infinity, mostNodes(options.unit)) - keepers.length;
   const strategy = strategyNamed(placement.strategy);
   const fresh = room < 1 ? [] : strategy(freshCandidates(view, keepers, options.widen), room).map((c) => c.candidate);
@@ -50,6 +50,19 @@ export function deal(view: RunView, options: DealOptions): Deal {
   );
   const missing = 1 - taken.reduce((sum, place) => sum + place.parts, 0) / of;
   return { shares: taken.map(({ owner, candidate }, i) => ({ owner, candidate, share: shares[i]! })), missing };
+}
+
+/**
+ * The owners that go on. Of more than there are whole hits a second (or users) the largest stay; all do when a share could
+ * not be changed now, or when hits are limited, since a worker's hits cannot be given to another that has its share.
+ */
+function stayers({ run, owners }: RunView, most: number): Owner[] {
+  const keepers = owners.filter(isKeeper);
+  const isFixed = run.task.spec.load.hits !== null || keepers.some(({ standing }) => standing !== 'live');
+  if (isFixed || keepers.length <= most) return keepers;
+  const bySize = keepers.toSorted((a, b) => fractionOf(b.record.share) - fractionOf(a.record.share));
+  const largest = new Set(bySize.slice(0, most));
+  return keepers.filter((owner) => largest.has(owner));
 }
 
 function freshCandidates(view: RunView, keepers: readonly Owner[], widen: DealOptions['widen']): RunCandidate[] {

@@ -29,6 +29,14 @@ export interface Share {
   phase: number;
 }
 
+/**
+ * How many of so many users are those of a share: whole ones, which add up over shares that cover the whole. User `index` of
+ * a share is number (index · of + phase) / weight of the whole, and loads while that is below `users`.
+ */
+export function usersOf(users: number, { weight, of, phase }: Share): number {
+  return Math.max(0, Math.ceil((users * weight - phase) / of - 1e-9));
+}
+
 export const WHOLE: Share = { weight: 1, of: 1, phase: 0 };
 
 export function compilePlan(model: LoadModel, stages: readonly StageSpec[]): Plan {

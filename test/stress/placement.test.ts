@@ -39,6 +39,21 @@ describe('a placement', () => {
     expect(cluster.worker('d')!.loading.map(({ runId }) => runId)).toContain(other.id);
   });
 
+  it.each([{ rate: 10 }, { users: 10 }])(
+    'of %j narrows when it is less than there are nodes, and widens again',
+    async (load) => {
+      await using cluster = await FakeCluster.start('a', 'b');
+      const run = await cluster.start({ ...load, duration: '600s' });
+      await cluster.reaches(run, 'RUNNING');
+      expect(cluster.loads()).toEqual(['a 5/10', 'b 5/10']);
+      await cluster.api.retuneRun(run.taskId, 1, { target: 1, rampMs: 0 }, null);
+      await eventually(() => expect(cluster.loads()).toEqual(['a 1/1']));
+      await cluster.api.retuneRun(run.taskId, 1, { target: 10, rampMs: 0 }, null);
+      await eventually(() => expect(cluster.loads().sort()).toEqual(['a 5/10', 'b 5/10']));
+      await cluster.reaches(run, 'RUNNING');
+    },
+  );
+
   it('weighted divides by what each node may still take beside other runs', async () => {
     await using cluster = await FakeCluster.start('a', 'b');
     cluster.change('a', { info: infoOf({ capacity: 600 }) });

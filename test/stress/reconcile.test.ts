@@ -170,8 +170,23 @@ const ROWS: { sentence: string; view: RunView; expected: string[] }[] = [
     ],
   },
   {
-    sentence: 'a retune below one hit a second for each worker keeps them all',
+    sentence: 'a retune below one hit a second for each worker leaves whole hits to fewer of them',
     view: viewOf({ run: runningOf({ wanted: wanted({ target: 2 }), applied: WANTED }) }),
+    expected: ['write 1:a 1/2 v2 RUNNING', 'write 2:b 1/2 v2 RUNNING', 'write 3:c 0/600 v2 RUNNING', 'state RETUNING'],
+  },
+  {
+    sentence: 'a retune below one hit a second for each worker keeps them all while one is not heard of',
+    view: viewOf({
+      run: runningOf({ wanted: wanted({ target: 2 }), applied: WANTED }),
+      owners: THREE.map((owner, i) => (i === 2 ? { ...owner, standing: 'suspect' as const } : owner)),
+    }),
+    expected: ['write 1:a 2/6 v2 RUNNING', 'write 2:b 2/6 v2 RUNNING', 'write 3:c 2/6 v2 RUNNING', 'state RETUNING'],
+  },
+  {
+    sentence: 'a retune below one hit a second for each worker keeps them all when the hits are limited',
+    view: viewOf({
+      run: runningOf({ load: { rate: 600, hits: 6000 }, wanted: wanted({ target: 2 }), applied: WANTED }),
+    }),
     expected: ['write 1:a 2/6 v2 RUNNING', 'write 2:b 2/6 v2 RUNNING', 'write 3:c 2/6 v2 RUNNING', 'state RETUNING'],
   },
   {
