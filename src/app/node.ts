@@ -207,7 +207,7 @@ async function loadDrivers({ drivers: files }: NodeConfig, store: Store | null) 
   registry.registerWorker(STRESS, () => new StressWorker());
   if (store !== null) {
     const { tasks } = store;
-    const makeReport = reportMaker(tasks);
+    const makeReport = reportMaker();
     registry.registerMaster(STRESS, () => (master = new StressMaster({ store: tasks, makeReport })));
   }
   if (files.length > 0) servePackage(import.meta.url.replace(/node\.([jt]s)$/, 'index.$1'));

@@ -1,6 +1,7 @@
 import { ReportBuilder, type RunEnd } from '../report/builder.ts';
 import { createUndiciClient } from '../load/undici.ts';
-import type { ReportMaker, RunRecord, TaskStore } from '../stress/ports.ts';
+import type { ReportMaker, RunRecord } from '../stress/ports.ts';
+import type { RunAccount } from '../task/account.ts';
 import { compilePlan, planEndMs } from '../task/plan.ts';
 import { FINAL_STATES } from '../task/status.ts';
 import { VERSION } from './version.ts';
@@ -9,16 +10,15 @@ import { VERSION } from './version.ts';
  * Makes reports of runs on a cluster, of the merged seconds that are stored: the same document as of a local run. CPU of
  * nodes is not in it: a sample of several nodes has no one CPU.
  */
-export function reportMaker(store: Pick<TaskStore, 'assignments'>): ReportMaker {
-  return async (run, seconds) => {
-    const assignments = await store.assignments(run.id);
+export function reportMaker(): ReportMaker {
+  return async (run, { workers, seconds, account }) => {
     const builder = new ReportBuilder({
       task: run.task.spec,
       version: VERSION,
       startedAt: new Date(run.startedWallMs ?? run.createdWallMs),
       client: createUndiciClient(run.task, { keepBody: false, maxBodyBytes: 0 }).name,
       threads: null,
-      workers: new Set(assignments.map(({ nodeId }) => nodeId)).size,
+      workers,
       nodeVersion: process.versions.node,
     });
     let durationMs = 0;
@@ -26,25 +26,27 @@ export function reportMaker(store: Pick<TaskStore, 'assignments'>): ReportMaker 
       builder.add(sample);
       durationMs = sample.second * 1000 + sample.durationMs;
     }
-    return builder.build(endOf(run, durationMs));
+    return builder.build(endOf(run, durationMs, account()));
   };
 }
 
-function endOf(run: RunRecord, durationMs: number): RunEnd {
+function endOf(run: RunRecord, durationMs: number, account: RunAccount): RunEnd {
   const { load } = run.task.spec;
   const planned = compilePlan(load.model, load.stages);
   const wasChanged = run.applied !== null && (run.applied.target !== null || run.applied.stages !== null);
   const plan = wasChanged && run.plan !== null ? run.plan : null;
   return {
     endedAt: new Date(run.endedWallMs ?? (run.startedWallMs ?? run.createdWallMs) + durationMs),
-    stop: stopOf(run, durationMs >= planEndMs(plan ?? planned)),
+    stop: stopOf(run, durationMs >= planEndMs(plan ?? planned), account),
+    account,
     ...(plan === null ? {} : { plan }),
   };
 }
 
-function stopOf({ state, reason, wanted }: RunRecord, isPlanOver: boolean): RunEnd['stop'] {
+function stopOf({ state, reason, wanted }: RunRecord, isPlanOver: boolean, account: RunAccount): RunEnd['stop'] {
   if (state === 'FAILED' || state === 'CANCELLED') return { kind: 'aborted', reason: reason || state };
   if (!FINAL_STATES.has(state)) return { kind: 'drained', reason: `not ended yet: ${state}` };
   if (wanted.state === 'STOPPED' && !isPlanOver) return { kind: 'drained', reason: 'stopped' };
-  return { kind: 'completed', reason: state === 'DONE' ? '' : reason };
+  // What was missing when the run was closed may have come since.
+  return { kind: 'completed', reason: account.isComplete ? '' : reason };
 }

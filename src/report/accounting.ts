@@ -13,8 +13,10 @@ export interface Accounting {
  * The accounting identity at the end of a run: scheduled = started + dropped + cancelled, started = unwritten +
  * written, written = ok + failed + aborted + unknown, and ok ≤ answered ≤ ok + failed. The last line is what the target
  * should have counted: answered ≤ its count ≤ written, each redirect on top.
+ *
+ * @param mayHaveStarted hits on top that a lost worker may have started, at most; null: there is no telling
  */
-export function accountFor(counts: Counts): Accounting {
+export function accountFor(counts: Counts, mayHaveStarted: number | null = 0): Accounting {
   const { scheduled, started, cancelled, unwritten, written, ok, failed, aborted, unknown, answered } = counts;
   const dropped = droppedOf(counts);
   const equations: [sum: boolean, text: string][] = [
@@ -34,7 +36,10 @@ export function accountFor(counts: Counts): Accounting {
   ];
   return {
     holds: equations.every(([holds]) => holds),
-    lines: [...equations.map(([holds, text]) => (holds ? text : `${text}  DOES NOT HOLD`)), targetLine(counts)],
+    lines: [
+      ...equations.map(([holds, text]) => (holds ? text : `${text}  DOES NOT HOLD`)),
+      targetLine(counts, mayHaveStarted),
+    ],
   };
 }
 
@@ -49,9 +54,11 @@ export function unansweredOf(counts: Counts): number {
   return droppedOf(counts) + cancelled + unwritten + (ok + failed - answered) + aborted + unknown;
 }
 
-function targetLine({ answered, written, redirects }: Counts): string {
-  const most = written + redirects;
+function targetLine({ answered, written, redirects }: Counts, mayHaveStarted: number | null): string {
   const least = answered + redirects;
+  if (mayHaveStarted === null)
+    return `the target must have counted at least ${n(least)} requests${redirectsIn(redirects)}`;
+  const most = written + redirects + mayHaveStarted;
   if (least === most) return `the target must have counted ${n(most)} requests${redirectsIn(redirects)}`;
   return `the target must have counted ${n(least)} to ${n(most)} requests${redirectsIn(redirects)}`;
 }

@@ -1,11 +1,13 @@
 import { Histogram } from '../lib/histogram.ts';
 import { maskText } from '../lib/mask.ts';
+import type { RunAccount } from '../task/account.ts';
 import { taskSecrets } from '../task/format.ts';
 import { compilePlan, peakTarget, planEndMs, type Plan } from '../task/plan.ts';
 import type { Counts, Sample } from '../task/sample.ts';
 import { parseSlo } from '../task/slo.ts';
 import type { TaskSpec } from '../task/spec.ts';
 import { accountFor, droppedOf, unansweredOf } from './accounting.ts';
+import { describeCluster } from './cluster.ts';
 import { dropHints } from './drops.ts';
 import { RunningVerdict } from './evidence.ts';
 import { summarize, summarizeAll, type AllScheduled } from './latency.ts';
@@ -49,6 +51,8 @@ export interface Second {
 export interface RunEnd {
   endedAt: Date;
   stop: { kind: 'completed' | 'drained' | 'aborted'; reason: string };
+  /** Of a run on a cluster. */
+  account?: RunAccount;
   /** The whole plan as it was changed while the run went on; absent: it was not. */
   plan?: Plan;
 }
@@ -92,14 +96,19 @@ export class ReportBuilder {
     return { sample, row, latency, verdict: this.#verdict.current() };
   }
 
-  /** The report on all samples added. To be called when the run has ended: only then does the accounting identity hold. */
+  /** The report on all samples added. To be called once, when the run has ended: only then does the accounting identity hold. */
   build(end: RunEnd): Report {
     const { task, version } = this.#info;
     const totals = this.#totals;
+    const { account = null } = end;
+    if (account !== null) {
+      totals.close(account.closing);
+      this.#verdict.close(account);
+    }
     const measured = totals.measured();
     const headline = this.#headline(measured, end);
     const response = this.#allScheduled(measured);
-    const accounting = accountFor(totals.counts);
+    const accounting = accountFor(totals.counts, account?.mayHaveStarted);
     const service = union(totals.histograms.serviceOk, totals.histograms.serviceFailed);
     const { scheduled, ok } = measured;
     const evidence = {
@@ -125,6 +134,7 @@ export class ReportBuilder {
       counts: structuredClone(totals.counts),
       warmup: structuredClone(totals.warmup),
       accounting,
+      cluster: account === null ? null : describeCluster(account),
       latencies: this.#latencies(response),
       lateness: summarize(totals.histograms.lateness),
       phases: this.#phases(),
@@ -184,7 +194,7 @@ export class ReportBuilder {
     const isOpen = this.#info.task.load.model === 'open';
     return {
       answered: isOpen ? union(responseOk, responseFailed) : union(serviceOk, serviceFailed),
-      unanswered: unansweredOf(measured),
+      unanswered: unansweredOf(measured) + measured.unmeasured,
       timeouts: this.#timeouts(),
     };
   }

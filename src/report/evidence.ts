@@ -1,6 +1,7 @@
 import { Histogram } from '../lib/histogram.ts';
 import { addCounts } from '../task/merge.ts';
 import { emptyCounts } from '../task/sample.ts';
+import type { RunAccount } from '../task/account.ts';
 import type { Counts, Sample } from '../task/sample.ts';
 import type { LoadModel } from '../task/spec.ts';
 import { judge, SUSTAINED_SECONDS } from './verdict.ts';
@@ -23,6 +24,8 @@ export class RunningVerdict {
   #gcMaxMs = 0;
   #portsExhausted = 0;
   #descriptorsExhausted = 0;
+  #mayHaveStarted: number | null = 0;
+  #bufferFullMs = 0;
 
   constructor(model: LoadModel, warmupMs: number) {
     this.#model = model;
@@ -37,6 +40,14 @@ export class RunningVerdict {
     this.#descriptorsExhausted += sample.errors['descriptors-exhausted']?.count ?? 0;
     if (sample.histograms.lateness !== undefined) this.#lateness.mergeEncoded(sample.histograms.lateness);
     this.#addHealth(sample, nodeCpu);
+  }
+
+  /** What only the cluster knows, at the end. */
+  close({ closing, mayHaveStarted, pausedMs }: RunAccount): void {
+    addCounts(this.#all, closing.counts);
+    addCounts(this.#warmup, closing.warmup);
+    this.#mayHaveStarted = mayHaveStarted;
+    this.#bufferFullMs = pausedMs['buffer-full'];
   }
 
   /** The verdict on what there is so far. What only the end can tell is left out. */
@@ -82,6 +93,10 @@ export class RunningVerdict {
         'no-permit': measured((counts) => counts.dropped['no-permit']),
       },
       unknown: measured((counts) => counts.unknown),
+      mayHaveStarted: this.#mayHaveStarted,
+      answered: measured((counts) => counts.answered),
+      unmeasured: measured((counts) => counts.unmeasured),
+      bufferFullMs: this.#bufferFullMs,
       latenessP99Ms: this.#lateness.percentile(99) / 1000,
       sustainedSeconds,
       sustainedUtilisation: this.#utilisation.level(sustainedSeconds),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { DROP_CAUSES, ERROR_CLASSES } from '../task/sample.ts';
 import { taskJsonSchema, type TaskInput } from '../task/schema.ts';
+import { clusterSchema } from './schema-cluster.ts';
 import { REASON_CODES, VERDICTS } from './verdict.ts';
 
 /**
@@ -31,6 +32,9 @@ const counts = z
     aborted: count.describe('Written and given up at the end of the run.'),
     unknown: count.describe('Written and then lost with their worker.'),
     answered: count.describe('Answered in full: ok, or failed by a check or the status.'),
+    unmeasured: count
+      .default(0)
+      .describe('Of the answered: the latency was given up, since a worker had no room for more results.'),
     redirects: count.describe('Requests sent on top of `written` to follow redirects.'),
   })
   .meta({ id: 'counts' });
@@ -171,6 +175,7 @@ export const reportSchema = z.object({
     holds: z.boolean(),
     lines: z.array(z.string()).describe('The accounting identity with its numbers.'),
   }),
+  cluster: clusterSchema.nullable().default(null).describe('What only a cluster has to tell; null: not run on one.'),
   latencies: z
     .object({
       hasSchedule: z.boolean().describe('false (closed model): no schedule, so response time is service time.'),

@@ -23,7 +23,7 @@ export function formatReport(report: Report, { color, width }: TextOptions): str
     errorsBlock(report, width),
     checksBlock(report, paint),
     trafficBlock(report),
-    { title: 'Accounting', lines: report.accounting.lines },
+    { title: 'Accounting', lines: [...report.accounting.lines, ...(report.cluster?.lines ?? [])] },
     generatorBlock(report),
     verdictBlock(report, paint),
     slosBlock(report, paint),

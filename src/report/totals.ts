@@ -9,6 +9,7 @@ import {
   emptyHealth,
   emptyTraffic,
 } from '../task/merge.ts';
+import type { RunAccount } from '../task/account.ts';
 import { DROP_CAUSES, emptyCounts, HISTOGRAMS } from '../task/sample.ts';
 import type { CheckCount, Counts, HistogramName, Sample } from '../task/sample.ts';
 
@@ -50,6 +51,12 @@ export class Totals {
     if (sample.counts.dropped['target-limited'] > 0) {
       this.askedWhenSaturated = Math.max(this.askedWhenSaturated, sample.target);
     }
+  }
+
+  /** What became of hits that no sample tells of. */
+  close({ counts, warmup }: RunAccount['closing']): void {
+    addCounts(this.counts, counts);
+    addCounts(this.warmup, warmup);
   }
 
   /** Counts of the hits after the warm-up. */

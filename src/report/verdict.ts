@@ -47,6 +47,8 @@ export const REASON_CODES = [
   'descriptors-exhausted',
   /** Hits whose end is not known: their worker was lost. */
   'workers-lost',
+  /** A worker had no room for more results: it paused, or gave latencies up. */
+  'buffer-full',
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 
@@ -86,6 +88,13 @@ export interface Evidence {
   started: number;
   dropped: Readonly<Record<DropCause, number>>;
   unknown: number;
+  /** Hits that lost workers may have started on top, at most; null: there is no telling. */
+  mayHaveStarted: number | null;
+  answered: number;
+  /** Of the answered: the latency was given up. */
+  unmeasured: number;
+  /** Time in which workers held the load for want of room, added up. */
+  bufferFullMs: number;
   /** 0 in the closed model. */
   latenessP99Ms: number;
   /** SUSTAINED_SECONDS; of a run that was shorter: its whole seconds, or 0: the levels are those of its part of a second. */
@@ -130,6 +139,8 @@ const RULES: readonly Rule[] = [
   (e) => exhausted('ports-exhausted', e.portsExhausted, e.startedInAll, 'local ports (EADDRNOTAVAIL)'),
   (e) => exhausted('descriptors-exhausted', e.descriptorsExhausted, e.startedInAll, 'file descriptors (EMFILE)'),
   workersLost,
+  latenciesGivenUp,
+  heldBack,
 ];
 
 function accounting({ identityHolds }: Evidence): Reason | null {
@@ -208,10 +219,29 @@ function exhausted(code: ReasonCode, count: number, started: number, what: strin
   return reasonFor(code, share, THRESHOLDS.spoiled, text);
 }
 
-function workersLost({ unknown, started }: Evidence): Reason | null {
-  const share = shareOf(unknown, started);
-  const text = `what became of ${formatCount(unknown)} hits (${formatShare(share)} of the started) is not known: their worker was lost`;
+function workersLost({ unknown, mayHaveStarted, started }: Evidence): Reason | null {
+  const most = unknown + (mayHaveStarted ?? 1);
+  const share = shareOf(most, started);
+  const more =
+    mayHaveStarted === null
+      ? ', nor how many more it started'
+      : mayHaveStarted > 0
+        ? `, nor of up to ${formatCount(mayHaveStarted)} more that it may have started`
+        : '';
+  const text = `what became of ${formatCount(unknown)} hits${more} (${formatShare(share)} of the started) is not known: their worker was lost`;
   return reasonFor('workers-lost', share, THRESHOLDS.spoiled, text);
+}
+
+function latenciesGivenUp({ unmeasured, answered }: Evidence): Reason | null {
+  const share = shareOf(unmeasured, answered);
+  const hits = `${formatCount(unmeasured)} answered hits (${formatShare(share)})`;
+  const text = `a worker had no room for more results and gave the latencies of ${hits} up: they count as infinite`;
+  return reasonFor('buffer-full', share, THRESHOLDS.spoiled, text);
+}
+
+function heldBack({ bufferFullMs }: Evidence): Reason | null {
+  const text = `workers had no room for more results and held the load back for ${formatMs(bufferFullMs)}: the load was not what was asked for`;
+  return reasonFor('buffer-full', bufferFullMs, atMostDegraded(THRESHOLDS.spoiled), text);
 }
 
 function reasonFor(code: ReasonCode, found: number, threshold: Threshold, text: string): Reason | null {

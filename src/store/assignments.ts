@@ -48,6 +48,7 @@ function rowOf(a: AssignmentRecord): Record<string, unknown> {
     max_queue: a.maxQueue,
     state: a.state,
     final_seq: a.finalSeq,
+    lost_by_ms: a.lostByMs,
   };
 }
 
@@ -65,5 +66,6 @@ function recordOf(row: Selectable<AssignmentTable>): AssignmentRecord {
     maxQueue: Number(row.max_queue),
     state: row.state,
     finalSeq: numberOrNull(row.final_seq),
+    lostByMs: numberOrNull(row.lost_by_ms),
   };
 }

@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import { FIRST_MYSQL } from './ddl-mysql.ts';
 import { FIRST_SQLITE } from './ddl-sqlite.ts';
+import { ER, errnoOf } from './mysql-errors.ts';
 import type { Db } from './tables.ts';
 
 /** A node waits so long for the one that migrates, s. */
@@ -11,6 +12,10 @@ const LOCK_WAIT_S = 45;
 /** In the order of their names; what was published is never changed. There is no way down: restore a backup. */
 const MIGRATIONS: Readonly<Record<string, Readonly<Record<'mysql' | 'sqlite', readonly string[]>>>> = {
   '0001-first': { mysql: FIRST_MYSQL, sqlite: FIRST_SQLITE },
+  '0002-lost-by': {
+    mysql: ['alter table assignment add column lost_by_ms bigint null'],
+    sqlite: ['alter table assignment add column lost_by_ms integer'],
+  },
 };
 
 /**
@@ -32,7 +37,14 @@ export async function migrateToLatest(db: Db, dialect: 'mysql' | 'sqlite'): Prom
 
 function upOf(statements: readonly string[]) {
   return async (db: Kysely<unknown>): Promise<void> => {
-    for (const statement of statements) await sql.raw(statement).execute(db);
+    for (const statement of statements) {
+      try {
+        await sql.raw(statement).execute(db);
+      } catch (error) {
+        // MySQL commits each statement by itself: a migration that was killed had come further than it is known.
+        if (errnoOf(error) !== ER.DUP_FIELDNAME) throw error;
+      }
+    }
   };
 }
 

@@ -71,6 +71,7 @@ export interface AssignmentTable {
   max_queue: Integer;
   state: AssignmentRecord['state'];
   final_seq: Integer | null;
+  lost_by_ms: Integer | null;
 }
 
 export interface SampleTable {

@@ -156,6 +156,7 @@ export function newRecords(view: RunView, { shares }: Pick<Deal, 'shares'>, hits
     ...limitsFor(view.run, share),
     state: 'ASSIGNED',
     finalSeq: null,
+    lostByMs: null,
   }));
 }
 

@@ -6,6 +6,11 @@ export const STOP_PATIENCE_MS = 15_000;
 /** The same of one that is not heard of: longer than any permit and lease last. */
 export const SUSPECT_PATIENCE_MS = 60_000;
 
+/** As long as a permit may last without its master, by the timings as they are by default. */
+const LONGEST_PERMIT_MS = 30_000;
+/** Master and worker may be apart by this in what they take for the run time. */
+const CLOCK_TOLERANCE_MS = 1_000;
+
 /** What has become of assignments and is not in their records yet; null: nothing. */
 export function facts(view: RunView): Decision | null {
   const found = view.owners.map((owner) => factOf(view, owner)).filter((fact) => fact !== null);
@@ -34,7 +39,7 @@ function factOf(view: RunView, owner: Owner): Fact | null {
   if (view.run.plan === null || isUnsent) return { record: { ...record, state: 'STOPPED', finalSeq: 0 }, said: [] };
   if (owner.refused !== null) return refused(owner, owner.refused);
   const why = lostBecause(view, owner);
-  if (why !== null) return lost(owner, why);
+  if (why !== null) return lost(view, owner, why);
   if (record.state === 'ASSIGNED' && owner.confirmed >= record.version) {
     return { record: { ...record, state: 'RUNNING' }, said: [] };
   }
@@ -46,10 +51,24 @@ function refused({ record }: Owner, why: string): Fact {
   return { record: { ...record, state: 'STOPPED', finalSeq: 0 }, said: [{ kind: 'run.refused', text }] };
 }
 
-function lost({ record }: Owner, why: string): Fact {
+function lost(view: RunView, owner: Owner, why: string): Fact {
+  const { record } = owner;
   const { weight, of } = record.share;
   const text = `nodes/${record.nodeId} ${why}: assignment ${record.number} (${weight} of ${of}) is lost`;
-  return { record: { ...record, state: 'LOST' }, said: [{ kind: 'share.lost', text }] };
+  return {
+    record: { ...record, state: 'LOST', lostByMs: lostByMs(view, owner) },
+    said: [{ kind: 'share.lost', text }],
+  };
+}
+
+function lostByMs({ elapsedMs, run }: RunView, { standing, missing, goneAtMs }: Owner): number | null {
+  if (elapsedMs === null) return null;
+  const isGone = standing === 'gone' && run.placement.moving === 'strict';
+  // Who was not heard of for SUSPECT_PATIENCE_MS has no permit any more.
+  const hasStopped = isGone || missing || standing === 'suspect';
+  // The store may not have answered since.
+  const sinceMs = standing === 'gone' ? (goneAtMs ?? elapsedMs) : elapsedMs;
+  return Math.ceil(sinceMs + CLOCK_TOLERANCE_MS + (hasStopped ? 0 : LONGEST_PERMIT_MS));
 }
 
 function lostBecause(view: RunView, owner: Owner): string | null {

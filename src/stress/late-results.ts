@@ -25,7 +25,7 @@ interface End {
 export class LateResults {
   readonly #options: LateResultsOptions;
   readonly #ends = new Map<string, End>();
-  /** Runs that have got samples. */
+  /** Runs of which more is known now. */
   readonly #revised = new Set<bigint>();
   #isBusy = false;
 
@@ -89,6 +89,8 @@ export class LateResults {
     if (record?.finalSeq === null) {
       const state = record.state === 'LOST' ? 'LOST' : 'STOPPED';
       if ((await store.putAssignments(term, [{ ...record, state, finalSeq }])) !== 'written') return;
+      // Less is unknown now, also when all samples were here before.
+      this.#revised.add(key.runId);
     }
     await ledger.open(key.runId);
     if (record !== undefined) ledger.setFinal(key, record.finalSeq ?? finalSeq);

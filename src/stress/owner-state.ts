@@ -15,6 +15,9 @@ export class OwnerState {
   stopAgainMs = 0;
   refused: string | null = null;
   ended: Owner['ended'] = null;
+  goneAtMs: number | null = null;
+  /** Who told how it ended: a later process of its node, when that was on disk. */
+  endTeller: NodeRef | null = null;
   scheduled = 0;
   /** Since when it has been suspect; null: it is not. */
   suspectSinceMs: number | null = null;
@@ -73,6 +76,6 @@ export class OwnerState {
   view(standing: Member['standing'], leaving: boolean, storedUpTo: number): Owner {
     const { record, confirmed, most, sent, knows, missing, stopSentMs, stopAgainMs, refused, ended, scheduled } = this;
     const known = { record, confirmed, most, sent, knows, missing, stopSentMs, stopAgainMs, refused, ended, scheduled };
-    return { ...known, standing, leaving, storedUpTo };
+    return { ...known, goneAtMs: this.goneAtMs, standing, leaving, storedUpTo };
   }
 }

@@ -3,6 +3,7 @@
  * Ids of rows are bigint: they may pass 2^53. `wallMs` is milliseconds since 1970; run time is ms since the run's start.
  */
 import type { MemberEvent, Member, NodeRecord } from '../cluster/ports.ts';
+import type { RunAccount } from '../task/account.ts';
 import type { Plan, Share } from '../task/plan.ts';
 import type { Sample } from '../task/sample.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
@@ -96,6 +97,8 @@ export interface AssignmentRecord {
   state: 'ASSIGNED' | 'RUNNING' | 'STOPPED' | 'LOST';
   /** Set after the last hit in flight was counted; null: not known. */
   finalSeq: number | null;
+  /** Run time by which its process surely loads no more, ms; null: it is not LOST, or that is not known. */
+  lostByMs: number | null;
 }
 
 /** A sample as it travels and is stored: the bytes are `encodeSample` of task/sample-codec.ts and never change. */
@@ -334,11 +337,18 @@ export interface RunReport {
   report: Readonly<Record<string, unknown>>;
 }
 
-/** Sums a run's merged samples up; made by `report`, handed in by `app`. */
-export type ReportMaker = (
-  run: RunRecord,
-  seconds: AsyncIterable<Sample>,
-) => Promise<Readonly<Record<string, unknown>>>;
+/** What is stored of a run. */
+export interface RunResults {
+  /** Nodes that had a share. */
+  workers: number;
+  /** Merged over all workers. */
+  seconds: AsyncIterable<Sample>;
+  /** When all seconds were read. */
+  account: () => RunAccount;
+}
+
+/** Sums a run up; made by `report`, handed in by `app`. */
+export type ReportMaker = (run: RunRecord, results: RunResults) => Promise<Readonly<Record<string, unknown>>>;
 
 export interface ClusterStatus {
   master: NodeRecord | null;

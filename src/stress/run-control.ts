@@ -19,7 +19,7 @@ import type {
 } from './ports.ts';
 import { END_TOLERANCE_MS, reconcile } from './reconcile.ts';
 import { RunClock } from './run-clock.ts';
-import { readSeconds } from './seconds.ts';
+import { scheduledOf } from './seconds.ts';
 import { fractionOf } from './shares.ts';
 import { isActive, runName, type Decision, type RunCandidate, type RunView, type Said, type Send } from './view.ts';
 import { sameWanted, unitTarget } from './wanted.ts';
@@ -170,14 +170,18 @@ export class RunControl {
 
   message(from: NodeRef, message: Exclude<StressToMaster, { type: 'samples' }>): void {
     const owner = this.#owners.get(message.assignment);
-    if (owner === undefined || !owner.belongsTo(from)) return;
+    if (owner === undefined) return;
+    // An end may have waited on disk: a later process of the node tells it.
+    const incarnation = message.type === 'stopped' ? message.incarnation : from.incarnation;
+    if (!owner.belongsTo({ nodeId: from.nodeId, incarnation })) return;
     if (message.type === 'stopped') {
       const { run, elapsedMs } = this;
       const endMs = run.plan === null ? 0 : planEndMs(run.plan);
       const isOver = run.task.spec.load.hits !== null || (elapsedMs ?? 0) >= endMs - END_TOLERANCE_MS;
-      const isEarly = owner.stopSentMs === null && run.state !== 'STOPPING' && !isOver;
+      const isEarly = isActive(owner) && owner.stopSentMs === null && run.state !== 'STOPPING' && !isOver;
       if (isEarly) this.#say({ kind: 'run.refused', text: `nodes/${from.nodeId} ended early: ${message.why}` });
       owner.stopped(message.finalSeq, message.why, isEarly);
+      owner.endTeller = from;
       if (owner.record.finalSeq !== null) this.#house.ledger.ack(from, { ...message, runId: run.id });
     } else if (message.error === null) owner.acknowledged(message.version);
     else if (message.type === 'assignAck' && owner.confirmed === 0) owner.refused = message.error;
@@ -188,6 +192,14 @@ export class RunControl {
     const owner = this.#owners.get(assignment);
     if (owner !== undefined) owner.scheduled += sample.counts.scheduled;
     this.live.add(assignment, sample);
+  }
+
+  /** Who is gone: looked at also while the store does not answer, since it says how long they loaded at most. */
+  observe(): void {
+    for (const owner of this.#owners.values()) {
+      const isGone = this.#house.standingOf(owner.ref) === 'gone';
+      owner.goneAtMs = isGone ? (owner.goneAtMs ?? this.elapsedMs) : null;
+    }
   }
 
   /** Tells who watches of the seconds that are whole. */
@@ -300,7 +312,7 @@ export class RunControl {
     owner.record = record;
     if (record.finalSeq !== null) {
       this.#house.ledger.setFinal(key, record.finalSeq);
-      this.#house.ledger.ack(owner.ref, key);
+      this.#house.ledger.ack(owner.endTeller ?? owner.ref, key);
     }
     if (wasActive && record.state === 'LOST') this.#house.mayStray(owner.ref, record);
   }
@@ -354,16 +366,4 @@ async function guessOf(store: TaskStore, run: RunRecord): Promise<number | null>
 /** Run time by the wall clock of this node and of the one that began the run. */
 function wallElapsedMs({ startedWallMs }: RunRecord): number {
   return Date.now() - (startedWallMs ?? Date.now()) - START_AFTER_MS;
-}
-
-/** Where hits are limited: how many each assignment has made, as its stored samples say. */
-async function scheduledOf(store: TaskStore, run: RunRecord): Promise<Map<number, number>> {
-  const scheduled = new Map<number, number>();
-  if (run.plan === null || run.task.spec.load.hits === null) return scheduled;
-  for await (const { parts } of readSeconds(store, run.id, 0)) {
-    for (const { record, sample } of parts) {
-      scheduled.set(record.assignment, (scheduled.get(record.assignment) ?? 0) + sample.counts.scheduled);
-    }
-  }
-  return scheduled;
 }

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { decodeSample } from '../task/sample-codec.ts';
 import { mergeSamples } from '../task/merge.ts';
 import type { Sample } from '../task/sample.ts';
-import type { SampleRecord, TaskStore } from './ports.ts';
+import type { RunRecord, SampleRecord, TaskStore } from './ports.ts';
 
 /** One second of a run as it is stored. */
 export interface StoredSecond {
@@ -34,17 +34,32 @@ export async function* readSeconds(
   }
 }
 
-/** The same, each second merged over all workers. */
+/** The same, each second merged over all workers. @param onSecond sees it before */
 export async function* mergedSeconds(
   store: Pick<TaskStore, 'samples'>,
   runId: bigint,
   fromSecond: number,
   toSecond = Infinity,
+  onSecond: (second: StoredSecond) => void = () => undefined,
 ): AsyncGenerator<Sample> {
-  for await (const { second, parts } of readSeconds(store, runId, fromSecond, toSecond)) {
+  for await (const stored of readSeconds(store, runId, fromSecond, toSecond)) {
+    onSecond(stored);
+    const { second, parts } = stored;
     yield mergeSamples(
       parts.map(({ sample }) => sample),
       second + 1,
     );
   }
+}
+
+/** Where hits are limited: how many each assignment has made, as its stored samples say. */
+export async function scheduledOf(store: Pick<TaskStore, 'samples'>, run: RunRecord): Promise<Map<number, number>> {
+  const scheduled = new Map<number, number>();
+  if (run.plan === null || run.task.spec.load.hits === null) return scheduled;
+  for await (const { parts } of readSeconds(store, run.id, 0)) {
+    for (const { record, sample } of parts) {
+      scheduled.set(record.assignment, (scheduled.get(record.assignment) ?? 0) + sample.counts.scheduled);
+    }
+  }
+  return scheduled;
 }

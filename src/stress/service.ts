@@ -3,6 +3,7 @@ import type { Member } from '../cluster/ports.ts';
 import { CodedError, invalid } from '../lib/errors.ts';
 import { FINAL_STATES, type RunState } from '../task/status.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
+import { RunAccounting } from './account.ts';
 import type {
   AssignmentRecord,
   ClusterStatus,
@@ -20,7 +21,6 @@ import type {
 } from './ports.ts';
 import { mergedSeconds } from './seconds.ts';
 import type { MasterSession } from './session.ts';
-import { isWhole } from './stored-run.ts';
 import { strategyNamed } from './strategy.ts';
 import { runName } from './view.ts';
 import { wantedProblems } from './wanted.ts';
@@ -151,17 +151,13 @@ export class StressService implements StressApi {
 
   async getRunReport(taskId: bigint, number: number): Promise<RunReport> {
     const run = await this.getRun(taskId, number);
-    const report = await this.#makeReport(run, mergedSeconds(this.#store, run.id, 0));
-    return { run, complete: FINAL_STATES.has(run.state) && (await this.#isWhole(run)), report };
-  }
-
-  /** All samples of all its assignments are stored; those that came after its end count too. */
-  async #isWhole({ id }: RunRecord): Promise<boolean> {
+    const { id } = run;
     const [assignments, stored] = await Promise.all([this.#store.assignments(id), this.#store.storedUpTo(id)]);
-    return assignments.every(({ number, incarnation, finalSeq }) => {
-      const own = stored.find((s) => s.assignment === number && s.incarnation === incarnation);
-      return isWhole(finalSeq, own?.upTo ?? 0);
-    });
+    const accounting = new RunAccounting(run, assignments, stored);
+    const seconds = mergedSeconds(this.#store, id, 0, Infinity, (second) => accounting.add(second));
+    const workers = new Set(assignments.map(({ nodeId }) => nodeId)).size;
+    const report = await this.#makeReport(run, { workers, seconds, account: () => accounting.close() });
+    return { run, complete: accounting.close().isComplete, report };
   }
 
   async status(): Promise<ClusterStatus> {

@@ -8,6 +8,7 @@ import { LateResults } from './late-results.ts';
 import { Ledger } from './ledger.ts';
 import type { RunRecord, StressHello, StressToMaster, TaskStore } from './ports.ts';
 import { Changed, Fenced, RunControl, type RunHouse } from './run-control.ts';
+import type { SampleKey } from './stored-run.ts';
 import { Strays } from './strays.ts';
 import { runName } from './view.ts';
 import { Wake } from './wake.ts';
@@ -221,22 +222,28 @@ export class MasterSession {
   // --- What comes in ---------------------------------------------------------------------------------------------
 
   #hello(from: NodeRef, state: unknown): void {
-    const running = (state as Partial<StressHello> | undefined)?.running ?? [];
+    const { running = [], spilled = [] } = (state ?? {}) as Partial<StressHello>;
     this.#workforce.hello(from);
     if (!this.#early.isOver && running.length > 0) this.#strays.withhold(from);
-    this.#early.act(() => this.#helloNow(from, running));
+    this.#early.act(() => this.#helloNow(from, { running, spilled }));
     this.#wake.tell();
   }
 
-  #helloNow(from: NodeRef, running: StressHello['running']): void {
+  #helloNow(from: NodeRef, { running, spilled }: StressHello): void {
     const strays = running.filter((entry) => entry.finalSeq === null && !this.#controls.has(entry.runId));
     for (const control of this.#controls.values()) strays.push(...control.hello(from, running));
     this.#strays.hello(from, strays);
     for (const { runId, assignment, incarnation, finalSeq } of running) {
       const key = { runId, assignment, incarnation };
       if (!this.#controls.has(runId) && finalSeq !== null) this.#late.stopped(from, key, finalSeq);
-      else void this.#ledger.open(runId).then(() => this.#ledger.ack(from, key), this.#ignored);
+      else this.#ackOf(from, key);
     }
+    // What was stored before its process died need not be sent again.
+    for (const { runId, assignment, incarnation } of spilled) this.#ackOf(from, { runId, assignment, incarnation });
+  }
+
+  #ackOf(from: NodeRef, key: SampleKey): void {
+    void this.#ledger.open(key.runId).then(() => this.#ledger.ack(from, key), this.#ignored);
   }
 
   #arrived(from: NodeRef, message: StressToMaster): void {
@@ -264,6 +271,7 @@ export class MasterSession {
       this.#ledger.forget(node);
       this.#workforce.left(node);
     }
+    for (const control of this.#controls.values()) control.observe();
     this.#workforce.changed();
     this.#wake.tell();
     this.changed.tell();

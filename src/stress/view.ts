@@ -45,6 +45,8 @@ export interface Owner {
   knows: boolean;
   /** Its Hello did not name the assignment. */
   missing: boolean;
+  /** Run time at which its process was first seen gone, ms; null: it is not, or that time was not known. */
+  goneAtMs: number | null;
   /** When it was told to stop first; null: it was not. */
   stopSentMs: number | null;
   /** Not before this is it told again. */

@@ -54,6 +54,7 @@ export function addCounts(into: Counts, add: Counts): void {
   into.aborted += add.aborted;
   into.unknown += add.unknown;
   into.answered += add.answered;
+  into.unmeasured += add.unmeasured;
   into.redirects += add.redirects;
 }
 

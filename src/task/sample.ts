@@ -66,6 +66,8 @@ export interface Counts {
   unknown: number;
   /** Answered in full: ok, or failed by a check or the status. */
   answered: number;
+  /** Of the answered: its latency was given up, since there was no room for more results (cluster). */
+  unmeasured: number;
   /** Requests sent on top of `written` to follow redirects. */
   redirects: number;
 }
@@ -153,6 +155,8 @@ export interface Sample {
   /** Of hits after the warm-up. */
   histograms: Partial<Record<HistogramName, Uint8Array>>;
   health: EngineHealth;
+  /** Time in which the load was held, since there was no room for results (cluster), ms; absent: none, or merged. */
+  heldMs?: number;
 }
 
 export function emptyCounts(): Counts {
@@ -168,6 +172,7 @@ export function emptyCounts(): Counts {
     aborted: 0,
     unknown: 0,
     answered: 0,
+    unmeasured: 0,
     redirects: 0,
   };
 }

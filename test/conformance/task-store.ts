@@ -468,7 +468,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       const [a, b] = [assignmentOf(run, { hits: 10 }), assignmentOf(run, { number: 2, nodeId: 'wörker 2' })];
       expect(await store.tasks.putAssignments(1, [b, a])).toBe('written');
       expect(await under.other.tasks.assignments(run.id)).toEqual([a, b]);
-      const changed = { ...a, version: 2, epoch: 5, state: 'STOPPED' as const, finalSeq: 77, hits: null };
+      const changed = { ...a, version: 2, epoch: 5, state: 'LOST' as const, finalSeq: 77, hits: null, lostByMs: 7_400 };
       const next = assignmentOf(run, { number: 3, share: { weight: 301, of: 1000, phase: 602 } });
       expect(await store.tasks.putAssignments(1, [changed, next])).toBe('written');
       expect(await store.tasks.putAssignments(1, [changed])).toBe('written');

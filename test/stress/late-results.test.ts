@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { RunRecord } from '../../src/stress/ports.ts';
 import { eventually } from '../support/eventually.ts';
-import { FakeCluster, okPerSecond } from './support/cluster.ts';
-import type { FakeWorker } from './support/worker.ts';
+import { FakeCluster, okPerSecond, type PlainReport } from './support/cluster.ts';
+import type { FakeWork, FakeWorker } from './support/worker.ts';
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
@@ -74,5 +74,93 @@ describe('results that come after the end', () => {
     b.connect();
     await eventually(() => expect(b.works.size).toBe(0));
     expect(await cluster.store.tasks.samples(run.id, 0, Infinity)).toEqual([]);
+  });
+
+  it('are known by their end alone, when all samples were here before', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    const { run, b } = await endedWithout(cluster);
+    const [work] = [...b.works.values()];
+    const [record] = (await cluster.store.tasks.assignments(run.id)).filter(({ nodeId }) => nodeId === 'b');
+    const { upTo } = (await cluster.store.tasks.storedUpTo(run.id)).find(
+      ({ assignment }) => assignment === record!.number,
+    )!;
+    Object.assign(work!, { unacked: [], lastSeq: upTo, finalSeq: upTo });
+    b.connect();
+    await eventually(async () => {
+      expect((await cluster.api.getRunReport(run.taskId, 1)).complete).toBe(true);
+      expect((await cluster.run(run)).revision).toBe(1);
+    });
+  });
+});
+
+describe('results that a killed process left on disk', () => {
+  /** `b` is killed with results that nobody has; the node starts again and has them from its disk. */
+  async function restarted(cluster: FakeCluster, run: RunRecord) {
+    const b = cluster.worker('b')!;
+    await eventually(async () => expect(await cluster.store.tasks.lastSecond(run.id)).toBeGreaterThanOrEqual(1));
+    b.isolate();
+    const made = b.made.length;
+    await eventually(() => expect(b.made.length).toBeGreaterThan(made));
+    const [{ assignment, unacked, lastSeq }] = [...b.works.values()] as [FakeWork];
+    const held = { key: { runId: run.id, assignment, incarnation: 1 }, samples: [...unacked], lastSeq };
+    b.kill('gone');
+    const next = cluster.add('b', { incarnation: 2, seq: 99 });
+    return { held, next, sent: b.made };
+  }
+
+  function bring(
+    cluster: FakeCluster,
+    { ref }: FakeWorker,
+    { key, samples, lastSeq }: Awaited<ReturnType<typeof restarted>>['held'],
+    isEnded: boolean,
+  ): void {
+    for (const listener of cluster.master!.hello) listener(ref, { running: [], spilled: [{ ...key, lastSeq }] });
+    for (const listener of cluster.master!.message) {
+      listener(ref, { type: 'samples', ...key, samples });
+      if (isEnded) listener(ref, { type: 'stopped', ...key, finalSeq: lastSeq, why: 'the node was stopped' });
+    }
+  }
+
+  it('are taken from its next process while the run goes on; with its end nothing is unknown', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    const run = await cluster.start({ rate: 100, duration: '600s' });
+    await cluster.underWay(run);
+    const { held, next } = await restarted(cluster, run);
+    await eventually(async () => {
+      const lost = (await cluster.store.tasks.assignments(run.id)).find(({ state }) => state === 'LOST');
+      expect(lost).toMatchObject({ nodeId: 'b', incarnation: 1 });
+      expect(lost!.lostByMs).toBeGreaterThan(held.samples.at(-1)!.second * 1000);
+    });
+    bring(cluster, next, held, true);
+    await eventually(() =>
+      expect(next.acks).toContainEqual(expect.objectContaining({ ...held.key, upTo: held.lastSeq, final: true })),
+    );
+    await cluster.api.stopRun(run.taskId, 1);
+    await cluster.reaches(run, 'DONE');
+    const { complete, report } = await cluster.api.getRunReport(run.taskId, 1);
+    expect(complete).toBe(true);
+    const { seconds, account } = report as unknown as PlainReport;
+    expect(account).toMatchObject({ isComplete: true, unknown: [] });
+    const made = sum(cluster.workers.flatMap((worker) => worker.made.map(({ counts }) => counts.ok)));
+    expect(sum(seconds.map(({ counts }) => counts.ok))).toBe(made);
+  });
+
+  it('are taken when the run is over too; what they do not hold stays unknown, with less of it', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    const run = await cluster.start({ rate: 100, duration: '600s' });
+    await cluster.underWay(run);
+    const { held, next } = await restarted(cluster, run);
+    await cluster.api.stopRun(run.taskId, 1);
+    await cluster.reaches(run, 'DONE_INCOMPLETE');
+    const accountNow = async () =>
+      ((await cluster.api.getRunReport(run.taskId, 1)).report as unknown as PlainReport).account;
+    const first = await accountNow();
+    bring(cluster, next, held, false);
+    await eventually(async () => expect((await cluster.run(run)).revision).toBe(1));
+    const then = await accountNow();
+    expect(then.unknown).toMatchObject([{ nodeId: 'b', afterSeq: held.lastSeq }]);
+    expect(then.mayHaveStarted).toBeLessThan(first.mayHaveStarted!);
+    expect(then.isComplete).toBe(false);
+    expect(next.acks).toContainEqual(expect.objectContaining({ ...held.key, upTo: held.lastSeq }));
   });
 });

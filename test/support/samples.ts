@@ -94,6 +94,7 @@ const arbitraryCounts: fc.Arbitrary<Counts> = fc.record({
   aborted: count,
   unknown: count,
   answered: count,
+  unmeasured: count,
   redirects: count,
 });
 

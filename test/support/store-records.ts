@@ -35,6 +35,7 @@ export function assignmentOf(run: RunRecord, part: Partial<AssignmentRecord> = {
     maxQueue: 100,
     state: 'ASSIGNED',
     finalSeq: null,
+    lostByMs: null,
     ...part,
   };
 }

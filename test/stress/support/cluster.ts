@@ -17,24 +17,27 @@ import {
   DEFAULT_PLACEMENT,
   type Placement,
   type RunRecord,
+  type RunResults,
   type RunUpdate,
   type StressApi,
   type TaskStore,
 } from '../../../src/stress/ports.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
 import type { Store } from '../../../src/store/store.ts';
+import type { RunAccount } from '../../../src/task/account.ts';
 import type { Sample } from '../../../src/task/sample.ts';
 import { eventually } from '../../support/eventually.ts';
 import { memberOf, nodeOf, taskOf } from './records.ts';
 import { FakeWorker } from './worker.ts';
 
-/** A report that is nothing but the samples it was made of. */
+/** A report that is nothing but what it is made of. */
 export interface PlainReport {
   seconds: Sample[];
+  account: RunAccount;
 }
 
-async function makeReport(_: RunRecord, seconds: AsyncIterable<Sample>): Promise<Readonly<Record<string, unknown>>> {
-  return { seconds: await listOf(seconds) };
+async function makeReport(_: RunRecord, { seconds, account }: RunResults): Promise<Readonly<Record<string, unknown>>> {
+  return { seconds: await listOf(seconds), account: account() };
 }
 
 /** A term of a real StressMaster under a context that the test plays. */

@@ -83,6 +83,7 @@ export function recordOf(number: number, nodeId: string, part: Partial<Assignmen
     maxQueue: 100,
     state: 'RUNNING',
     finalSeq: null,
+    lostByMs: null,
     ...part,
   };
 }
@@ -98,6 +99,7 @@ export function ownerOf(record: AssignmentRecord, part: Partial<Owner> = {}): Ow
     sent: null,
     knows: true,
     missing: false,
+    goneAtMs: null,
     stopSentMs: null,
     stopAgainMs: 0,
     refused: null,

@@ -16,7 +16,7 @@ import type { FakeCluster } from './cluster.ts';
 const TICK_MS = 20;
 const RESEND_MS = 1_000;
 
-interface Work {
+export interface FakeWork {
   runId: bigint;
   assignment: number;
   version: number;
@@ -38,9 +38,11 @@ interface Work {
 export class FakeWorker {
   readonly node: NodeRecord;
   readonly part: Partial<Member> = {};
-  readonly works = new Map<string, Work>();
+  readonly works = new Map<string, FakeWork>();
   /** Every sample it ever made. */
   readonly made: Sample[] = [];
+  /** Every acknowledgement that came. */
+  readonly acks: Extract<StressToWorker, { type: 'ack' }>[] = [];
   connected = false;
   /** As the master judges; `gone`: killed, or so it seems. */
   standing: Member['standing'] = 'suspect';
@@ -61,7 +63,7 @@ export class FakeWorker {
     return { nodeId: this.node.nodeId, incarnation: this.node.incarnation };
   }
 
-  get loading(): Work[] {
+  get loading(): FakeWork[] {
     return [...this.works.values()].filter(({ finalSeq }) => finalSeq === null);
   }
 
@@ -109,6 +111,7 @@ export class FakeWorker {
     const key = `${message.runId} ${message.assignment}`;
     const work = this.works.get(key);
     if (message.type === 'ack') {
+      this.acks.push(message);
       if (work === undefined) return;
       work.unacked = work.unacked.filter(({ seq }) => seq > message.upTo);
       if (message.final && work.unacked.length === 0) this.works.delete(key);
@@ -149,7 +152,7 @@ export class FakeWorker {
     }
   }
 
-  #second(work: Work, durationMs: number): void {
+  #second(work: FakeWork, durationMs: number): void {
     const startMs = work.nextSecond * 1000;
     const { weight, of } = work.share;
     const due = Math.round((meanTarget(work.plan, startMs, startMs + durationMs) * weight * durationMs) / of / 1000);
@@ -167,7 +170,7 @@ export class FakeWorker {
     work.resendAtMs = 0;
   }
 
-  #end(work: Work, why: string): void {
+  #end(work: FakeWork, why: string): void {
     if (work.finalSeq === null) {
       const restMs = Math.min(nowMs() - work.zeroMs, planEndMs(work.plan)) - work.nextSecond * 1000;
       if (restMs > 1) this.#second(work, Math.min(1000, restMs));
@@ -177,7 +180,7 @@ export class FakeWorker {
   }
 
   /** All that is not acknowledged, and how it ended. */
-  #flush(work: Work, why = ''): void {
+  #flush(work: FakeWork, why = ''): void {
     const { runId, assignment, unacked, finalSeq } = work;
     const { incarnation } = this.node;
     if (unacked.length > 0) this.#send({ type: 'samples', runId, assignment, incarnation, samples: [...unacked] });
@@ -191,7 +194,7 @@ export class FakeWorker {
   }
 }
 
-function workOf(message: Extract<StressToWorker, { type: 'assign' }>): Work {
+function workOf(message: Extract<StressToWorker, { type: 'assign' }>): FakeWork {
   const { runId, assignment, version, epoch, share, plan, hits, planOffsetMs, startAfterMs } = message;
   const rest = { sent: 0, lastSeq: 0, unacked: [], resendAtMs: Infinity, finalSeq: null };
   const zeroMs = nowMs() + startAfterMs - planOffsetMs;
@@ -209,7 +212,7 @@ function workOf(message: Extract<StressToWorker, { type: 'assign' }>): Work {
   };
 }
 
-function entryOf(work: Work): RunningAssignment {
+function entryOf(work: FakeWork): RunningAssignment {
   const { runId, assignment, version, epoch, share, lastSeq, finalSeq, zeroMs, unacked } = work;
   const elapsedMs = nowMs() - zeroMs;
   const ackedSeq = (unacked[0]?.seq ?? lastSeq + 1) - 1;
