@@ -6,6 +6,7 @@ import { invalid } from '../lib/errors.ts';
 import { LOG_LEVELS } from '../lib/log.ts';
 import { show } from '../lib/show.ts';
 import { parseMysqlUrl } from '../store/mysql-url.ts';
+import { parseSize } from '../lib/size.ts';
 import { count, duration, filePath, object, read } from '../task/fields.ts';
 
 /** Where nodes listen, and clients dial, unless told otherwise. */
@@ -14,6 +15,9 @@ export const DEFAULT_PORT = 7420;
 const NAME = /^[A-Za-z0-9][\w.-]{0,62}$/;
 const NAME_WORDS = 'letters, digits, ".", "_" and "-", at most 63';
 const MAX_CAPACITY = 1e9;
+/** What the spill file may have: with less it cannot hold a batch, with more its index alone would fill the memory. */
+const MIN_BUFFER_BYTES = 4e6;
+const MAX_BUFFER_BYTES = 2e9;
 
 const name = read(z.string(), (text) => {
   if (!NAME.test(text)) throw invalid(`expected ${NAME_WORDS}, found ${show(text)}`);
@@ -65,6 +69,12 @@ const labels = read(z.record(z.string(), z.string()), (map) => {
   return map;
 });
 
+const bufferSize = read(z.union([z.string(), z.int()]), (size) => {
+  const bytes = parseSize(String(size));
+  if (bytes >= MIN_BUFFER_BYTES && bytes <= MAX_BUFFER_BYTES) return bytes;
+  throw invalid(`expected a size from 4MB to 2GB, found ${show(size)}`);
+});
+
 type TimingName = keyof Timings extends infer K ? (K extends `${infer N}Ms` ? N : never) : never;
 export const TIMING_NAMES = Object.keys(DEFAULT_TIMINGS).map((key) => key.replace(/Ms$/, '')) as TimingName[];
 
@@ -95,6 +105,8 @@ export const configInput = object({
   etcdKey: filePath.optional(),
   mysqlUrl: mysqlUrl.optional(),
   dataFolder: filePath.optional(),
+  bufferMax: bufferSize.optional(),
+  onBufferFull: z.enum(['pause', 'drop']).optional(),
   standalone: z.boolean().optional(),
   drivers: z.array(filePath).max(32).optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
@@ -214,8 +226,20 @@ export const CONFIG_KEYS: Readonly<Record<ConfigName, ConfigKey>> = {
   dataFolder: {
     kind: 'text',
     value: '<folder>',
-    help: 'of a standalone server: its tasks and results',
+    help: 'of a worker: results that wait for the database; of a standalone server: all its tasks and results',
     byDefault: '$XDG_DATA_HOME/gostress or ~/.local/share/gostress',
+  },
+  bufferMax: {
+    kind: 'text',
+    value: '<size>',
+    help: 'of a worker: how much of its results may wait on disk',
+    byDefault: '256MB',
+  },
+  onBufferFull: {
+    kind: 'text',
+    value: '<what>',
+    help: 'of a worker: pause (the load), or drop (latencies; hits are still counted)',
+    byDefault: 'pause',
   },
   standalone: {
     kind: 'switch',

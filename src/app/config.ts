@@ -17,6 +17,8 @@ import {
 } from './config-keys.ts';
 import { readConfigInput, type Given } from './config-read.ts';
 
+const DEFAULT_BUFFER_BYTES = 256e6;
+
 /** Of one node, complete. */
 export interface NodeConfig {
   /** null: made of the host's name and the port, once that is known. */
@@ -35,10 +37,20 @@ export interface NodeConfig {
   mysqlUrl: string | null;
   /** null: not standalone. */
   dataFolder: string | null;
+  /** Where a worker's results wait for a master; null: no worker. */
+  buffer: BufferConfig | null;
   drivers: readonly string[];
   logLevel: LogLevel;
   logFormat: 'auto' | 'json' | 'text';
   timings: Timings;
+}
+
+export interface BufferConfig {
+  /** Those of each node of each cluster lie in a folder of their own below it. */
+  folder: string;
+  /** On disk. */
+  maxBytes: number;
+  onFull: 'pause' | 'drop';
 }
 
 export interface EtcdConfig {
@@ -82,9 +94,10 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
   problems.push(
     ...timingProblems(timings, given.isStandalone ? 1 : MIN_LEASE_TTL_MS).map((line) => given.at('timings', line)),
   );
-  const dataFolder = given.isStandalone ? folderOf(given, sources.env) : null;
-  if (problems.length > 0) throw new CodedError('USAGE', [...new Set(problems)]);
   const roles = input.roles ?? ['worker', 'candidate'];
+  const isWorker = roles.includes('worker') && sources.purpose !== 'migrate';
+  const folder = given.isStandalone || isWorker ? folderOf(given, sources.env) : null;
+  if (problems.length > 0) throw new CodedError('USAGE', [...new Set(problems)]);
   const config: NodeConfig = {
     nodeId: input.nodeId ?? null,
     clusterName: input.clusterName ?? 'gostress',
@@ -96,7 +109,8 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
     capacity: input.capacity ?? null,
     etcd,
     mysqlUrl: given.isStandalone ? null : (input.mysqlUrl ?? null),
-    dataFolder,
+    dataFolder: given.isStandalone ? folder : null,
+    buffer: isWorker ? bufferOf(input, folder!) : null,
     drivers: input.drivers ?? [],
     logLevel: input.logLevel ?? 'info',
     logFormat: input.logFormat ?? 'auto',
@@ -139,7 +153,10 @@ function rulesAcross(given: Given, purpose: ConfigSources['purpose']): string[] 
     const foreign = CONFIG_NAMES.filter((key) => /^(etcd|mysql|advertise|roles)/.test(key) && has(key));
     return problems.concat(foreign.map((key) => at(key, 'not for a standalone server; a cluster is gostress node')));
   }
-  if (has('dataFolder')) problems.push(at('dataFolder', 'only for a standalone server'));
+  if (!roles.includes('worker')) {
+    const foreign = (['dataFolder', 'bufferMax', 'onBufferFull'] as const).filter(has);
+    problems.push(...foreign.map((key) => at(key, 'only for a worker, or a standalone server')));
+  }
   if (listen !== undefined && isWildcard(listen.host) && !has('advertise')) {
     problems.push(
       missing('advertise', `the HOST:PORT that others reach this node by, since it listens on ${listen.host}`),
@@ -207,6 +224,10 @@ function folderOf({ input, has, problems, missing }: Given, env: ConfigSources['
   if (path.isAbsolute(home)) return path.join(home, '.local/share/gostress');
   problems.push(missing('dataFolder', 'the path of a folder, since there is no home folder'));
   return '';
+}
+
+function bufferOf({ bufferMax, onBufferFull }: ConfigInput, folder: string): BufferConfig {
+  return { folder, maxBytes: bufferMax ?? DEFAULT_BUFFER_BYTES, onFull: onBufferFull ?? 'pause' };
 }
 
 function oddities({ roles, listen }: NodeConfig): string[] {

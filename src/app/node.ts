@@ -17,10 +17,12 @@ import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { StressMaster } from '../stress/master.ts';
 import { STRESS, type ClusterStatus } from '../stress/ports.ts';
+import type { Spill } from '../stress/spill.ts';
 import { StressWorker } from '../stress/worker.ts';
 import { formatHostPort, type HostPort } from './config-keys.ts';
 import { isWildcard, type NodeConfig } from './config.ts';
 import { reportMaker } from './report-maker.ts';
+import { openSpill } from './spill-folder.ts';
 import { VERSION } from './version.ts';
 
 /** A node that lives. Disposing of it aborts it. */
@@ -78,7 +80,10 @@ async function compose(
   const store = openStore(config, log);
   if (store !== null) parts.defer(() => store.close());
   const coordinator = parts.use(openCoordinator(config, log));
-  const drivers = await loadDrivers(config, store);
+  const spill =
+    config.buffer === null ? null : await openSpill(config.buffer, { cluster: config.clusterName, nodeId, log });
+  if (spill !== null) parts.use(spill);
+  const drivers = await loadDrivers(config, store, spill);
   const server = await startRpcServer({
     listen: formatHostPort(config.listen),
     nodeId,
@@ -201,10 +206,11 @@ async function migrate(store: Store, log: Log, stop: AbortSignal): Promise<boole
 }
 
 /** The stress driver and the user's, for this node alone: a process may have several nodes. */
-async function loadDrivers({ drivers: files }: NodeConfig, store: Store | null) {
+async function loadDrivers({ drivers: files, buffer }: NodeConfig, store: Store | null, spill: Spill | null) {
   let master: StressMaster | null = null;
   const registry = new DriverRegistry();
-  registry.registerWorker(STRESS, () => new StressWorker());
+  const onBufferFull = buffer?.onFull ?? 'pause';
+  registry.registerWorker(STRESS, () => new StressWorker({ spill, onBufferFull }));
   if (store !== null) {
     const { tasks } = store;
     const makeReport = reportMaker();

@@ -4,8 +4,9 @@ import type { Log } from '../lib/log.ts';
 import { Engine } from '../load/engine.ts';
 import { defaultThreads } from '../load/threads.ts';
 import type { Share } from '../task/plan.ts';
-import type { AssignmentKey, RunningAssignment, StressToMaster, StressToWorker } from './ports.ts';
-import { Results } from './results.ts';
+import { Holds, withoutLatencies } from './holds.ts';
+import type { AssignmentKey, RunningAssignment, StressToWorker } from './ports.ts';
+import { Results, type ResultsOptions } from './results.ts';
 
 export type Assign = Extract<StressToWorker, { type: 'assign' }>;
 export type Retune = Extract<StressToWorker, { type: 'retune' }>;
@@ -14,8 +15,11 @@ export interface WorkOptions {
   incarnation: number;
   /** The node's right to load. */
   permit: SharedArrayBuffer;
+  results: ResultsOptions;
   /** There is something new to send. */
   onResult: () => void;
+  /** There is no room for latencies: what is counted is kept, and they are given up. */
+  mustDrop: () => boolean;
   log: Log;
 }
 
@@ -23,13 +27,11 @@ export interface WorkOptions {
 export class Work {
   readonly key: AssignmentKey;
   readonly results: Results;
-  /** Resolves when the engine is gone and `ended` is set; never rejects. */
+  /** Resolves when the engine is gone and its end is among the results; never rejects. */
   readonly done: Promise<void>;
-  /** null: it still loads, or hits are in flight. */
-  ended: { finalSeq: number; why: string } | null = null;
   readonly #engine: Engine;
   readonly #log: Log;
-  #isEndTold = false;
+  readonly #holds = new Holds();
   #failure: Error | null = null;
   readonly #zeroAtMs: number;
   /** As asked for, and as all threads have it. */
@@ -41,10 +43,11 @@ export class Work {
   #changes: Promise<void> = Promise.resolve();
 
   /** Starts it. @throws CodedError INVALID_INPUT when the task cannot be carried out here */
-  constructor(message: Assign, { incarnation, permit, onResult, log }: WorkOptions) {
+  constructor(message: Assign, options: WorkOptions) {
+    const { incarnation, permit, onResult, mustDrop, log } = options;
     const { runId, assignment, version, epoch, share, planOffsetMs, startAfterMs } = message;
     this.key = { runId, assignment };
-    this.results = new Results(this.key, incarnation);
+    this.results = new Results({ ...this.key, incarnation }, options.results);
     this.#log = log;
     this.#version = this.#askedVersion = version;
     this.#epoch = epoch;
@@ -54,7 +57,8 @@ export class Work {
       threads: defaultThreads(message),
       permit,
       onSample: (sample) => {
-        this.results.add(sample);
+        const held = this.#holds.mark(sample);
+        this.results.add(mustDrop() ? withoutLatencies(held) : held);
         onResult();
       },
     });
@@ -62,7 +66,7 @@ export class Work {
   }
 
   get isLoading(): boolean {
-    return this.ended === null;
+    return this.results.end === null;
   }
 
   /** Resolves when all engine threads have begun; rejects when they could not. */
@@ -100,54 +104,29 @@ export class Work {
 
   /** No hits while there is no room for their results. */
   hold(isFull: boolean): void {
+    this.#holds.set(isFull, nowMs() - this.#zeroAtMs);
     const change = isFull ? this.#engine.pause() : this.#engine.resume();
     change.catch((error: unknown) => this.#log.warn({ error: errorMessage(error) }, 'the engine did not pause'));
   }
 
   /** All of it is stored, and how it ended too. */
-  isSettled(final: boolean): boolean {
-    return final && this.ended !== null && this.results.ackedSeq >= this.ended.finalSeq;
-  }
-
-  /**
-   * Sends what is due: samples, and after the last of them how it ended.
-   *
-   * @param send returns false when the stream takes no more now
-   * @returns false: there is more to send
-   */
-  flush(send: (message: StressToMaster) => boolean): boolean {
-    const { key, results, ended } = this;
-    const { incarnation } = results;
-    for (;;) {
-      const samples = results.next();
-      if (samples.length === 0) break;
-      if (!send({ type: 'samples', ...key, incarnation, samples })) return false;
-      results.sent(samples);
-    }
-    if (ended === null || this.#isEndTold) return true;
-    this.#isEndTold = send({ type: 'stopped', ...key, incarnation, ...ended });
-    return this.#isEndTold;
-  }
-
-  /** What was not acknowledged is due again. */
-  sendAgain(): void {
-    this.results.rewind();
-    this.#isEndTold = false;
+  isSettled(isFinal: boolean): boolean {
+    return !this.isLoading && this.results.isSettled(isFinal);
   }
 
   /** As Hello says it. */
   entry(): RunningAssignment {
-    const { lastSeq, ackedSeq, incarnation } = this.results;
+    const { lastSeq, ackedSeq, key, end } = this.results;
     return {
       ...this.key,
       version: this.#version,
       epoch: this.#epoch,
-      incarnation,
+      incarnation: key.incarnation,
       share: this.#share,
       elapsedMs: nowMs() - this.#zeroAtMs,
       lastSeq,
       ackedSeq,
-      finalSeq: this.ended?.finalSeq ?? null,
+      finalSeq: end?.finalSeq ?? null,
     };
   }
 
@@ -160,7 +139,7 @@ export class Work {
       this.#failure = error as Error;
       this.#log.error({ err: error }, 'the engine failed');
     }
-    this.ended = { finalSeq: this.results.lastSeq, why };
+    this.results.ended(why);
     this.#log.info({ finalSeq: this.results.lastSeq, why }, 'assignment ended');
   }
 }

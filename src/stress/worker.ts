@@ -3,6 +3,10 @@ import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { aborted, pause } from '../lib/wait.ts';
 import type { AssignmentKey, StressHello, StressToMaster, StressToWorker } from './ports.ts';
+import { Results, type ResultsOptions } from './results.ts';
+import { Room } from './room.ts';
+import type { Spill } from './spill.ts';
+import { keyOf as nameOf } from './stored-run.ts';
 import { Work, type Assign, type Retune } from './work.ts';
 
 type Ack = Extract<StressToWorker, { type: 'ack' }>;
@@ -12,24 +16,47 @@ type Stop = Extract<StressToWorker, { type: 'stop' }>;
 const TICK_MS = 200;
 /** What is not acknowledged for this long is sent again. */
 const RESEND_MS = 5_000;
-/** Samples that wait for a master: with more than this nothing is loaded until half of them are stored. */
-const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 /** A node that leaves now waits so long for the acknowledgement of its last samples. */
 const LAST_ACKS_MS = 1_000;
 
+export interface StressWorkerOptions {
+  /** For results that wait long, also across a restart; null: they are kept in memory. */
+  spill: Spill | null;
+  /** When there is no room for more results: nothing is loaded, or latencies are given up and hits counted only. */
+  onBufferFull: 'pause' | 'drop';
+}
+
 /**
  * The stress driver of a worker. It loads what it is assigned for as long as it has a permit, whoever is master, and keeps
- * each sample until a master says that it is stored.
+ * each sample until a master says that it is stored; those of earlier processes of the node too.
  */
 export class StressWorker implements WorkerDriver {
+  readonly #options: StressWorkerOptions;
   readonly #works = new Map<string, Work>();
+  /** What earlier processes left on disk. */
+  readonly #leftovers = new Map<string, Results>();
   #context: WorkerContext | null = null;
+  #room: Room | null = null;
   #isFull = false;
   #sentAgainAtMs = 0;
+
+  constructor(options: StressWorkerOptions = { spill: null, onBufferFull: 'pause' }) {
+    this.#options = options;
+    for (const found of options.spill?.found ?? []) {
+      this.#leftovers.set(nameOf(found.key), Results.of(found, this.#resultsOptions));
+    }
+  }
 
   async run(context: WorkerContext): Promise<void> {
     const { signal, draining } = context;
     this.#context = context;
+    this.#room = new Room({ spill: this.#options.spill, log: context.log });
+    if (this.#leftovers.size > 0) {
+      context.log.info(
+        { assignments: this.#leftovers.size },
+        'results of an earlier process are on disk: sending them',
+      );
+    }
     using parts = new DisposableStack();
     parts.use(context.onMessage((payload) => this.#message(payload as StressToWorker)));
     parts.use(context.onSession((term) => this.#session(term)));
@@ -47,7 +74,8 @@ export class StressWorker implements WorkerDriver {
   }
 
   hello(): StressHello {
-    return { running: [...this.#works.values()].map((work) => work.entry()), spilled: [] };
+    const spilled = [...this.#leftovers.values()].map(({ key, lastSeq }) => ({ ...key, lastSeq }));
+    return { running: [...this.#works.values()].map((work) => work.entry()), spilled };
   }
 
   running(): number {
@@ -69,6 +97,20 @@ export class StressWorker implements WorkerDriver {
     await Promise.all(works.map((work) => work.done));
     this.#flush();
     await this.#emptied(AbortSignal.timeout(LAST_ACKS_MS));
+    await this.#room!.rescue(this.#results());
+  }
+
+  get #resultsOptions(): ResultsOptions {
+    return {
+      spill: this.#options.spill,
+      onLoaded: () => this.#flush(),
+      onProblem: (error) =>
+        this.#context!.log.error({ error: errorMessage(error) }, 'results cannot be read from disk'),
+    };
+  }
+
+  #results(): Results[] {
+    return [...this.#leftovers.values(), ...[...this.#works.values()].map(({ results }) => results)];
   }
 
   // --- What the master says ----------------------------------------------------------------------------------------
@@ -83,7 +125,8 @@ export class StressWorker implements WorkerDriver {
       case 'stop':
         return work === undefined ? this.#unknown(message) : this.#stop(work, message);
       case 'ack':
-        return this.#acked(work, message);
+        this.#acked(work, message);
+        return this.#flush();
     }
   }
 
@@ -95,11 +138,13 @@ export class StressWorker implements WorkerDriver {
       const work = new Work(message, {
         incarnation: node.incarnation,
         permit: permit.cell,
+        results: this.#resultsOptions,
         onResult: () => this.#flush(),
+        mustDrop: () => this.#isFull && this.#options.onBufferFull === 'drop',
         log: log.child({ run, assignment }),
       });
       this.#works.set(keyOf({ runId, assignment }), work);
-      if (this.#isFull) work.hold(true);
+      if (this.#isFull && this.#options.onBufferFull === 'pause') work.hold(true);
       this.#answerAfter('assignAck', message, work.started());
     } catch (error) {
       log.warn({ run, assignment, error: errorMessage(error) }, 'the assignment cannot be carried out');
@@ -123,14 +168,32 @@ export class StressWorker implements WorkerDriver {
 
   #stop(work: Work, { why, graceMs }: Stop): void {
     if (work.isLoading) return work.stop(why, graceMs);
-    work.sendAgain();
+    work.results.sendAgain();
     this.#flush();
   }
 
-  #acked(work: Work | undefined, { incarnation, upTo, final }: Ack): void {
-    if (work?.results.incarnation !== incarnation) return;
+  #acked(work: Work | undefined, message: Ack): void {
+    const { incarnation, upTo, final } = message;
+    const leftover = this.#leftovers.get(nameOf(message));
+    if (leftover !== undefined) return this.#ackedLeftover(leftover, message);
+    if (work?.results.key.incarnation !== incarnation) return;
     work.results.acked(upTo);
-    if (work.isSettled(final)) this.#works.delete(keyOf(work.key));
+    if (!work.isSettled(final)) return;
+    this.#works.delete(keyOf(work.key));
+    work.results.release();
+  }
+
+  #ackedLeftover(results: Results, { upTo, final }: Ack): void {
+    results.acked(upTo);
+    const { runId, assignment, incarnation } = results.key;
+    const key = { runId: String(runId), assignment, incarnation };
+    const { log } = this.#context!;
+    const givenUp = results.giveUpAfterHole(upTo);
+    if (givenUp > 0) log.error({ ...key, givenUp, storedUpTo: upTo }, 'samples before these were lost on disk');
+    if (!results.isSettled(final)) return;
+    this.#leftovers.delete(nameOf(results.key));
+    results.release();
+    log.info({ ...key, storedUpTo: upTo }, 'results of an earlier process are stored');
   }
 
   // --- What the master is told -------------------------------------------------------------------------------------
@@ -158,12 +221,12 @@ export class StressWorker implements WorkerDriver {
 
   #sendAgain(): void {
     this.#sentAgainAtMs = nowMs();
-    for (const work of this.#works.values()) work.sendAgain();
+    for (const results of this.#results()) results.sendAgain();
     this.#flush();
   }
 
   #flush(): void {
-    for (const work of this.#works.values()) if (!work.flush((message) => this.#send(message))) return;
+    for (const results of this.#results()) if (!results.flush((message) => this.#send(message))) return;
   }
 
   // --- Once in a while ---------------------------------------------------------------------------------------------
@@ -179,13 +242,18 @@ export class StressWorker implements WorkerDriver {
   }
 
   #makeRoom(): void {
-    let bytes = 0;
-    for (const { results } of this.#works.values()) bytes += results.bytes;
-    const isFull = bytes > (this.#isFull ? MAX_KEPT_BYTES / 2 : MAX_KEPT_BYTES);
+    const { log } = this.#context!;
+    const room = this.#room!;
+    room.look(this.#results());
+    if (room.isExhausted) for (const work of this.#loading()) work.abort(`no room for more results: ${room.full}`);
+    const isFull = room.full !== null;
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
-    this.#context!.log.warn({ bytes }, isFull ? 'no room for more results: the load pauses' : 'the load goes on');
-    for (const work of this.#loading()) work.hold(isFull);
+    const isPausing = this.#options.onBufferFull === 'pause';
+    const what = isPausing ? 'the load pauses' : 'latencies are given up, hits are still counted';
+    if (isFull) log.warn({ why: room.full }, `no room for more results: ${what}`);
+    else log.info({}, `room for results again${isPausing ? ': the load goes on' : ''}`);
+    if (isPausing) for (const work of this.#loading()) work.hold(isFull);
   }
 }
 

@@ -91,6 +91,19 @@ test('files that a config file names lie beside it', async () => {
   expect(config.dataFolder).toBe(path.join(folder, 'data'));
 });
 
+test('results of a worker wait in its data folder', async () => {
+  const byDefault = { folder: '/home/u/.local/share/gostress', maxBytes: 256_000_000, onFull: 'pause' };
+  expect(await configOf({ flags: CLUSTER })).toMatchObject({ dataFolder: null, buffer: byDefault });
+  expect(await configOf({ purpose: 'server' })).toMatchObject({ buffer: byDefault });
+  expect(await configOf({ flags: { ...CLUSTER, roles: ['candidate'] } })).toMatchObject({ buffer: null });
+  const env = { GOSTRESS_DATA_FOLDER: '/data', GOSTRESS_BUFFER_MAX: '1GB', GOSTRESS_ON_BUFFER_FULL: 'drop' };
+  expect((await configOf({ flags: CLUSTER, env })).buffer).toEqual({ folder: '/data', maxBytes: 1e9, onFull: 'drop' });
+  expect(await problemsOf({ flags: { ...CLUSTER, bufferMax: '1MB', onBufferFull: 'wait' } })).toEqual([
+    '--buffer-max: expected a size from 4MB to 2GB, found "1MB"',
+    expect.stringMatching(/^--on-buffer-full: expected .*pause.*drop.*found "wait"$/),
+  ]);
+});
+
 test('every problem is told at once, with the place of each', async () => {
   const file = fileOf('nodeId: a b\nrolez: [worker]\ntimings:\n  leaseTtl: 3\n  foo: 1s\n');
   const problems = await problemsOf({
@@ -189,8 +202,11 @@ test('keys of the other kind of node are refused, unknown variables warned of', 
     '--etcd-host: not for a standalone server; a cluster is gostress node',
     '--mysql-url: not for a standalone server; a cluster is gostress node',
   ]);
-  expect(await problemsOf({ flags: { ...CLUSTER, dataFolder: 'x' } })).toEqual([
-    '--data-folder: only for a standalone server',
+  expect(
+    await problemsOf({ flags: { ...CLUSTER, roles: ['candidate'], dataFolder: 'x', onBufferFull: 'drop' } }),
+  ).toEqual([
+    '--data-folder: only for a worker, or a standalone server',
+    '--on-buffer-full: only for a worker, or a standalone server',
   ]);
   const { warnings } = await read({
     purpose: 'server',

@@ -1,4 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { MAIN, spawnCommand, type CliEnd, type CliProcess } from './cli.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './ports.ts';
@@ -10,6 +13,8 @@ export interface NodeOptions {
   mysqlUrl: string;
   /** Default: a free one. */
   port?: number;
+  /** Default: one of its own. It is deleted in the end. */
+  folder?: string;
   /** More `GOSTRESS_*`; undefined takes one away. */
   env?: Record<string, string | undefined>;
   /** More flags. */
@@ -25,12 +30,15 @@ const START_MS = 60_000;
 export class NodeProcess implements AsyncDisposable {
   readonly nodeId: string;
   readonly port: number;
+  /** Of its results. */
+  readonly folder: string;
   readonly #process: CliProcess;
   #isFrozen = false;
 
-  private constructor(nodeId: string, port: number, process: CliProcess) {
+  private constructor(nodeId: string, port: number, folder: string, process: CliProcess) {
     this.nodeId = nodeId;
     this.port = port;
+    this.folder = folder;
     this.#process = process;
   }
 
@@ -47,8 +55,18 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   /** Does not wait for anything. */
-  static async spawn({ nodeId, etcdHosts, mysqlUrl, port, env, flags = [] }: NodeOptions): Promise<NodeProcess> {
+  static async spawn({
+    nodeId,
+    etcdHosts,
+    mysqlUrl,
+    port,
+    folder,
+    env,
+    flags = [],
+  }: NodeOptions): Promise<NodeProcess> {
     const listen = port ?? (await freePort());
+    const data = folder ?? (await mkdtemp(path.join(tmpdir(), 'gostress-node-')));
+    const isWorker = (env?.GOSTRESS_ROLES ?? 'worker').includes('worker');
     const process_ = spawnCommand(process.execPath, [MAIN, 'node', ...flags], {
       timeoutMs: LONGEST_LIFE_MS,
       env: {
@@ -56,12 +74,13 @@ export class NodeProcess implements AsyncDisposable {
         GOSTRESS_LISTEN: `127.0.0.1:${listen}`,
         GOSTRESS_ETCD_HOSTS: etcdHosts.join(','),
         GOSTRESS_MYSQL_URL: mysqlUrl,
+        ...(isWorker && { GOSTRESS_DATA_FOLDER: data }),
         GOSTRESS_LOG_FORMAT: 'json',
         GOSTRESS_LOG_LEVEL: 'debug',
         ...env,
       },
     });
-    return new NodeProcess(nodeId, listen, process_);
+    return new NodeProcess(nodeId, listen, data, process_);
   }
 
   get address(): string {
@@ -129,6 +148,7 @@ export class NodeProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process[Symbol.asyncDispose]();
+    await rm(this.folder, { recursive: true, force: true });
   }
 }
 
