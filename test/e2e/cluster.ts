@@ -41,6 +41,22 @@ export interface ReportAnswer {
   complete: boolean;
   counts: Readonly<Record<'scheduled' | 'started' | 'answered' | 'ok' | 'failed' | 'dropped' | 'unknown', number>>;
   report: Record<string, unknown>;
+  /** What the report says of the cluster. */
+  cluster: ClusterPart;
+}
+
+export interface ClusterPart {
+  complete: boolean;
+  lines: string[];
+  mayHaveStarted: number | null;
+  unknown: {
+    node: string;
+    afterSeq: number;
+    fromMs: number;
+    untilMs: number | null;
+    underWay: number;
+    mayHaveStarted: number | null;
+  }[];
 }
 
 const FINAL = ['DONE', 'DONE_INCOMPLETE', 'FAILED', 'CANCELLED'];
@@ -164,6 +180,7 @@ export class TestCluster implements AsyncDisposable {
     return {
       complete: complete as boolean,
       report: report as Record<string, unknown>,
+      cluster: (report as { cluster: ClusterPart }).cluster,
       counts: {
         scheduled: number('scheduled'),
         started: number('started'),
