@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ROLES } from '../cluster/ports.ts';
-import { DEFAULT_TIMINGS, type Timings } from '../cluster/timings.ts';
+import { DEFAULT_TIMINGS, TIMING_PROFILES, type Timings } from '../cluster/timings.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { invalid } from '../lib/errors.ts';
 import { LOG_LEVELS } from '../lib/log.ts';
@@ -18,6 +18,7 @@ const MAX_CAPACITY = 1e9;
 /** What the spill file may have: with less it cannot hold a batch, with more its index alone would fill the memory. */
 const MIN_BUFFER_BYTES = 4e6;
 const MAX_BUFFER_BYTES = 2e9;
+const MAX_QUORUM = 100;
 
 const name = read(z.string(), (text) => {
   if (!NAME.test(text)) throw invalid(`expected ${NAME_WORDS}, found ${show(text)}`);
@@ -84,6 +85,9 @@ const timings = read(object(Object.fromEntries(TIMING_NAMES.map((key) => [key, d
   return Object.fromEntries(given.map(([key, ms]) => [`${key}Ms`, ms]));
 });
 
+type TimingProfile = keyof typeof TIMING_PROFILES;
+const TIMING_PROFILE_NAMES = Object.keys(TIMING_PROFILES) as [TimingProfile, ...TimingProfile[]];
+
 const roles = read(z.array(z.enum(ROLES)).min(1), (list) => [...new Set(list)]);
 
 /** What a config file may say; every key also has a variable and a flag, see CONFIG_KEYS. */
@@ -97,6 +101,7 @@ export const configInput = object({
   labels: labels.optional(),
   priority: count(0, 1000).optional(),
   capacity: count(1, MAX_CAPACITY).optional(),
+  quorum: count(1, MAX_QUORUM).optional(),
   etcdHosts: z.array(etcdHost).min(1).max(16).optional(),
   etcdUser: z.string().min(1).optional(),
   etcdPassword: secret.optional(),
@@ -111,6 +116,7 @@ export const configInput = object({
   drivers: z.array(filePath).max(32).optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   logFormat: z.enum(['auto', 'json', 'text']).optional(),
+  timingProfile: z.enum(TIMING_PROFILE_NAMES).optional(),
   timings: timings.optional(),
 });
 export type ConfigInput = z.output<typeof configInput>;
@@ -148,7 +154,7 @@ export const CONFIG_KEYS: Readonly<Record<ConfigName, ConfigKey>> = {
     kind: 'list',
     flag: 'role',
     value: '<role>',
-    help: 'worker (generates load), candidate (may become master), sentinel',
+    help: 'worker (generates load), candidate (may become master), sentinel (has a dead master replaced)',
     byDefault: 'worker, candidate',
     only: 'node',
   },
@@ -190,6 +196,13 @@ export const CONFIG_KEYS: Readonly<Record<ConfigName, ConfigKey>> = {
     value: '<n>',
     help: 'hits a second that the node may be given',
     byDefault: 'no limit',
+  },
+  quorum: {
+    kind: 'number',
+    value: '<n>',
+    help: 'sentinels that must agree that a node is down, the same on all nodes; more than half of those alive must in any case',
+    byDefault: '1',
+    only: 'node',
   },
   etcdHosts: {
     kind: 'list',
@@ -257,6 +270,12 @@ export const CONFIG_KEYS: Readonly<Record<ConfigName, ConfigKey>> = {
   },
   logLevel: { kind: 'text', value: '<level>', help: LOG_LEVELS.join(', '), byDefault: 'info' },
   logFormat: { kind: 'text', value: '<format>', help: 'json, text, or auto: text on a terminal', byDefault: 'auto' },
+  timingProfile: {
+    kind: 'text',
+    value: '<profile>',
+    help: `timings all at once: ${TIMING_PROFILE_NAMES.join(', ')} (a dead master is replaced after half the time)`,
+    byDefault: 'default',
+  },
   timings: {
     kind: 'map',
     flag: 'timing',

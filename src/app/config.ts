@@ -2,7 +2,13 @@ import { access, constants } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Role } from '../cluster/ports.ts';
-import { MIN_LEASE_TTL_MS, DEFAULT_TIMINGS, timingProblems, type Timings } from '../cluster/timings.ts';
+import {
+  MIN_LEASE_TTL_MS,
+  DEFAULT_TIMINGS,
+  TIMING_PROFILES,
+  timingProblems,
+  type Timings,
+} from '../cluster/timings.ts';
 import { CodedError, systemReason } from '../lib/errors.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { percentDecode } from '../lib/percent.ts';
@@ -31,6 +37,7 @@ export interface NodeConfig {
   labels: Readonly<Record<string, string>>;
   priority: number;
   capacity: number | null;
+  quorum: number;
   /** null: standalone. */
   etcd: EtcdConfig | null;
   /** Holds a password. null: standalone, or no candidate. */
@@ -90,7 +97,7 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
   const { input, problems } = given;
   problems.push(...rulesAcross(given, sources.purpose));
   const etcd = given.isStandalone ? null : await readEtcd(input, given);
-  const timings = { ...DEFAULT_TIMINGS, ...input.timings };
+  const timings = { ...DEFAULT_TIMINGS, ...TIMING_PROFILES[input.timingProfile ?? 'default'], ...input.timings };
   problems.push(
     ...timingProblems(timings, given.isStandalone ? 1 : MIN_LEASE_TTL_MS).map((line) => given.at('timings', line)),
   );
@@ -107,6 +114,7 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
     labels: input.labels ?? {},
     priority: input.priority ?? 100,
     capacity: input.capacity ?? null,
+    quorum: input.quorum ?? 1,
     etcd,
     mysqlUrl: given.isStandalone ? null : (input.mysqlUrl ?? null),
     dataFolder: given.isStandalone ? folder : null,
@@ -230,13 +238,12 @@ function bufferOf({ bufferMax, onBufferFull }: ConfigInput, folder: string): Buf
   return { folder, maxBytes: bufferMax ?? DEFAULT_BUFFER_BYTES, onFull: onBufferFull ?? 'pause' };
 }
 
-function oddities({ roles, listen }: NodeConfig): string[] {
+function oddities({ listen }: NodeConfig): string[] {
   const odd: string[] = [];
   if (!isLoopback(listen.host)) {
     odd.push(
       `listening on ${listen.host} without access control: whoever reaches the port may read all and start load`,
     );
   }
-  if (roles.includes('sentinel')) odd.push('the role sentinel has no effect yet');
   return odd;
 }

@@ -9,6 +9,7 @@ import type { Timings } from '../cluster/timings.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { Log, LogFields } from '../lib/log.ts';
 import { Backoff, pause, settledWithin } from '../lib/wait.ts';
+import { Prober, probeService } from '../rpc/probe.ts';
 import { startRpcServer, type MasterAddress } from '../rpc/server.ts';
 import { createDialer } from '../rpc/session-client.ts';
 import { sessionService } from '../rpc/session-server.ts';
@@ -96,6 +97,7 @@ async function compose(
         accepting(() => node),
         log,
       ),
+      probeService(() => node?.answer() ?? null),
     ],
     ready: () => node !== null,
     log,
@@ -103,12 +105,15 @@ async function compose(
   parts.defer(() => server.close(LAST_CALLS_MS));
   const address = addressOf(config, server.port);
   if (store !== null && !(await migrate(store, log, stop))) return null;
-  const { roles, priority, labels, timings, capacity } = config;
+  const { roles, priority, labels, timings, capacity, quorum } = config;
+  const prober = parts.use(new Prober());
   node = new Node({
     node: { nodeId, address, roles, priority, labels, version: VERSION },
     coordinator,
     fence: store?.fence ?? null,
     dial: createDialer({ log }),
+    probe: prober.probe,
+    quorum,
     drivers: drivers.names,
     registry: drivers.registry,
     timings,

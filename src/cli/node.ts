@@ -18,7 +18,7 @@ const LAST_MS = 1_000;
 /** `gostress node`: one process of a cluster. */
 export function nodeCommand(done: Done): CommandUnknownOpts {
   const command = new Command('node').description(
-    'Run a node of a cluster (worker, candidate) until SIGTERM or SIGINT drains it; logs go to standard error',
+    'Run a node of a cluster (worker, candidate, sentinel) until SIGTERM or SIGINT drains it; logs go to standard error',
   );
   addConfigFlags(command, CONFIG_NAMES);
   return command.action(async (options) => done(await serve(configSources(options, 'node'))));

@@ -3,7 +3,7 @@ import type { Log } from '../lib/log.ts';
 import { Backoff, pause } from '../lib/wait.ts';
 import { acquireMastership, type Mastership } from './election.ts';
 import { MasterTerm, type TermEnd } from './master-term.ts';
-import type { Coordinator, Fence, MasterDriver, MasterRecord, NodeRecord, NodeRef } from './ports.ts';
+import type { Coordinator, Fence, MasterDriver, MasterRecord, NodeRecord, NodeRef, Probe } from './ports.ts';
 import type { Timings } from './timings.ts';
 
 /** After a driver has failed the node leaves the mastership to others for this long at first, and at most. */
@@ -13,6 +13,8 @@ export interface CandidateOptions {
   coordinator: Coordinator;
   fence: Fence;
   timings: Timings;
+  probe: Probe;
+  quorum: number;
   node: () => NodeRecord;
   /** New drivers for a new term, by name. */
   createDrivers: () => ReadonlyMap<string, MasterDriver>;

@@ -1,12 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { pause } from '../lib/wait.ts';
-import type { Coordinator, CoordinatorView, Fence, MasterLock, NodeRecord } from './ports.ts';
+import type { Coordinator, CoordinatorView, Fence, MasterLock, NodeRecord, Nomination, TermReasons } from './ports.ts';
 import type { Timings } from './timings.ts';
 
-/** A nominee has this long to win before the others try by rank. */
-const NOMINEE_MS = 1_500;
+/** Candidates that are named in the reasons of a term. */
+const MAX_RANKED = 32;
 
 export interface ElectionOptions {
   coordinator: Coordinator;
@@ -23,6 +24,7 @@ export interface ElectionOptions {
 /** Leadership is a value with an expiry. */
 export interface Mastership {
   readonly term: number;
+  readonly reasons: TermReasons;
   /** Aborts, with the reason, when the mastership is over. */
   readonly signal: AbortSignal;
   /** Until this instant nobody else can have a later term, if nobody took the lock away; `nowMs` clock. */
@@ -30,6 +32,13 @@ export interface Mastership {
   mayAct(): boolean;
   /** Stop acting now; `release` gives the lock back. */
   stepDown(why: string): void;
+  /**
+   * Says who shall follow, and steps down.
+   *
+   * @returns false: the lock is lost, so that nobody can be named
+   * @throws CodedError UNAVAILABLE when the coordinator does not answer; this node is then still master
+   */
+  handOver(nomination: Nomination): Promise<boolean>;
   /** Never rejects. */
   release(): Promise<void>;
 }
@@ -43,14 +52,15 @@ export interface Mastership {
  */
 export async function acquireMastership(options: ElectionOptions): Promise<Mastership | null> {
   const { fence, node } = options;
-  if (node.priority <= 0 || !(await isItsTurn(options))) return null;
+  const ranked = node.priority > 0 ? await itsTurn(options) : null;
+  if (ranked === null) return null;
   // One that cannot read the fence would win and lead nothing.
   await fence.read();
   const lock = await campaign(options);
   if (lock === null) return null;
   try {
     const term = await establish(lock, options);
-    if (term !== null) return new HeldMastership(term, lock, options.timings);
+    if (term !== null) return new HeldMastership(reasonsOf(term, lock, node, ranked), lock, options.timings);
   } catch (error) {
     await lock.release();
     throw error;
@@ -63,10 +73,14 @@ export async function acquireMastership(options: ElectionOptions): Promise<Maste
  * How long a candidate waits, after the lock became free, before it takes part: a nominee not at all, the others one
  * after another by rank (priority, then seq), later when there is a nominee.
  */
-export function turnMs(node: NodeRecord, view: CoordinatorView, rankStepMs: number): number {
+export function turnMs(
+  node: NodeRecord,
+  view: CoordinatorView,
+  { rankStepMs, nomineeMs }: Pick<Timings, 'rankStepMs' | 'nomineeMs'>,
+): number {
   if (view.nomination?.nodeId === node.nodeId) return 0;
   const rank = view.nodes.filter((other) => other.nodeId !== node.nodeId && isBefore(other, node)).length;
-  return rank * rankStepMs + (view.nomination === null ? 0 : NOMINEE_MS);
+  return rank * rankStepMs + (view.nomination === null ? 0 : nomineeMs);
 }
 
 function isBefore(a: NodeRecord, b: NodeRecord): boolean {
@@ -74,13 +88,38 @@ function isBefore(a: NodeRecord, b: NodeRecord): boolean {
   return a.priority !== b.priority ? a.priority > b.priority : a.seq < b.seq;
 }
 
-/** Waits until there is no master and its turn has come; false: there is one again, or the signal has aborted. */
-async function isItsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<boolean> {
-  const view = await withoutMaster(coordinator, signal);
-  if (view === null) return false;
-  await pause(turnMs(node, view, timings.rankStepMs), signal);
-  // A watch may be late.
-  return !signal.aborted && (await coordinator.read()).master === null;
+/**
+ * Waits until there is no master and its turn has come.
+ *
+ * @returns the candidates by rank; null: there is a master again, or the signal has aborted
+ */
+async function itsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<readonly string[] | null> {
+  let seen = await withoutMaster(coordinator, signal);
+  while (seen !== null) {
+    await pause(turnMs(node, seen, timings), signal);
+    // A watch may be late.
+    const view: CoordinatorView | null = signal.aborted ? null : await coordinator.read();
+    if (view === null || view.master !== null) return null;
+    if (isDeepStrictEqual(view.nomination, seen.nomination)) return rankedIn(view);
+    // A term has come and gone meanwhile, and somebody was named: the turn is another one now.
+    seen = view;
+  }
+  return null;
+}
+
+function rankedIn({ nodes }: CoordinatorView): readonly string[] {
+  const ranked = nodes.filter(({ roles, priority }) => roles.includes('candidate') && priority > 0);
+  ranked.sort((a, b) => b.priority - a.priority || a.seq - b.seq);
+  return ranked.slice(0, MAX_RANKED).map(({ nodeId }) => nodeId);
+}
+
+function reasonsOf(
+  term: number,
+  { nomination }: MasterLock,
+  { nodeId }: NodeRecord,
+  ranked: readonly string[],
+): TermReasons {
+  return { term, nodeId, how: nomination?.nodeId === nodeId ? 'nominated' : 'by rank', nomination, ranked };
 }
 
 /** Resolves with the first view that has no master; null: the signal has aborted. */
@@ -141,15 +180,15 @@ async function isFence(fence: Fence, term: number, { nodeId, incarnation }: Node
 }
 
 class HeldMastership implements Mastership {
-  readonly term: number;
+  readonly reasons: TermReasons;
   readonly #lock: MasterLock;
   readonly #over = new AbortController();
   readonly #stallMs: number;
   readonly #tick: NodeJS.Timeout;
   #tickedAtMs = nowMs();
 
-  constructor(term: number, lock: MasterLock, { leaseTtlMs }: Timings) {
-    this.term = term;
+  constructor(reasons: TermReasons, lock: MasterLock, { leaseTtlMs }: Timings) {
+    this.reasons = reasons;
     this.#lock = lock;
     this.#stallMs = leaseTtlMs / 2;
     this.#tick = setInterval(() => {
@@ -159,6 +198,10 @@ class HeldMastership implements Mastership {
     const lost = () => this.stepDown(`the master's lock is lost: ${errorMessage(lock.signal.reason)}`);
     if (lock.signal.aborted) lost();
     else lock.signal.addEventListener('abort', lost, { once: true });
+  }
+
+  get term(): number {
+    return this.reasons.term;
   }
 
   get signal(): AbortSignal {
@@ -180,6 +223,12 @@ class HeldMastership implements Mastership {
     if (this.#over.signal.aborted) return;
     clearInterval(this.#tick);
     this.#over.abort(new Error(why));
+  }
+
+  async handOver(nomination: Nomination): Promise<boolean> {
+    if (!(await this.#lock.nominate(nomination))) return false;
+    this.stepDown(`handed over to node ${nomination.nodeId}: ${nomination.reason}`);
+    return true;
   }
 
   release(): Promise<void> {

@@ -1,4 +1,13 @@
-import type { MasterRecord, NodeRecord, Nomination, CoordinatorView } from './ports.ts';
+import type {
+  CoordinatorView,
+  Doubt,
+  Inhibit,
+  MasterRecord,
+  NodeRecord,
+  NodeRef,
+  Nomination,
+  SentinelRecord,
+} from './ports.ts';
 
 /** The keys of one cluster, after its prefix. Nothing that grows or beats is among them. */
 export const KEYS = {
@@ -7,6 +16,16 @@ export const KEYS = {
   /** The term that was established last: `TermRecord`. */
   term: 'master/term',
   nomination: 'master/nomination',
+  /** The operator's pause of automatic failover: `Inhibit`. */
+  inhibit: 'master/inhibit',
+  /** `sentinels/{id}`: a sentinel's `NodeRef`, under its lease, as the three below. */
+  sentinels: 'sentinels/',
+  /** `sentinel/votes/{term}/{id}`: the sentinel holds the master of the term for down: why. */
+  votes: 'sentinel/votes/',
+  /** `sentinel/seen/{node}/{id}`: the node does not answer the sentinel: `Doubt`. */
+  seen: 'sentinel/seen/',
+  /** `sentinel/claim/{term}`: the sentinel that leads the failover of the term: its id. */
+  claim: 'sentinel/claim/',
   /** `nodes/{id}`: a node's record, under its lease. */
   nodes: 'nodes/',
   /** Numbers given to nodes so far. */
@@ -50,8 +69,52 @@ export function viewOf(entries: readonly Entry[]): CoordinatorView {
     .map(({ value }) => readNode(value))
     .filter((node) => node !== null)
     .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-  const nomination = readJson(entries.find(({ key }) => key === KEYS.nomination)?.value) as Nomination | null;
-  return { master: masterOf(lock, term), nodes, nomination };
+  return {
+    master: masterOf(lock, term),
+    nodes,
+    nomination: readNomination(entries.find(({ key }) => key === KEYS.nomination)?.value),
+    sentinels: sentinelsOf(entries),
+    inhibit: readInhibit(entries.find(({ key }) => key === KEYS.inhibit)?.value),
+  };
+}
+
+/** What is said by one that is not there is not heard. */
+function sentinelsOf(entries: readonly Entry[]): SentinelRecord[] {
+  const below = (prefix: string): { parts: string[]; value: string }[] =>
+    entries
+      .filter(({ key }) => key.startsWith(prefix))
+      .map(({ key, value }) => ({ parts: key.slice(prefix.length).split('/'), value }));
+  const [votes, seen] = [below(KEYS.votes), below(KEYS.seen)];
+  return below(KEYS.sentinels)
+    .flatMap(({ parts: [id], value }): SentinelRecord[] => {
+      const sentinel = readJson(value) as NodeRef | null;
+      if (sentinel === null) return [];
+      const vote = votes.find(({ parts }) => parts[1] === id);
+      const doubts = seen.flatMap((each) => (each.parts[1] === id ? [readJson(each.value) as Doubt | null] : []));
+      return [
+        {
+          nodeId: sentinel.nodeId,
+          incarnation: sentinel.incarnation,
+          vote: vote === undefined ? null : { term: Number(vote.parts[0]), why: vote.value },
+          doubts: doubts.filter((doubt) => doubt !== null),
+        },
+      ];
+    })
+    .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+}
+
+/** Written by another version it may lack something. */
+export function readNomination(text: string | undefined): Nomination | null {
+  const found = readJson(text) as Partial<Nomination> | null;
+  if (typeof found?.nodeId !== 'string') return null;
+  const { forTerm = 0, nodeId, reason = '', by = '', votes = [], candidates = [] } = found;
+  return { forTerm, nodeId, reason, by, votes, candidates };
+}
+
+function readInhibit(text: string | undefined): Inhibit | null {
+  const found = readJson(text) as Partial<Inhibit> | null;
+  if (text === undefined) return null;
+  return { reason: found?.reason ?? '', sinceWallMs: found?.sinceWallMs ?? 0 };
 }
 
 /** The holder of the lock, if it was this very key that established the term. */

@@ -3,16 +3,31 @@ import { CodedError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { ask, CALL_DEADLINE_MS, createClient, type EtcdOptions } from './etcd-client.ts';
 import { ElectionService, type LeaderKey } from './etcd-election.ts';
-import { KEYS, prefixOf, readJson, viewOf, type Entry, type Given, type TermRecord } from './etcd-records.ts';
+import {
+  KEYS,
+  prefixOf,
+  readJson,
+  readNomination,
+  viewOf,
+  type Entry,
+  type Given,
+  type TermRecord,
+} from './etcd-records.ts';
+import { EtcdSeat } from './etcd-seat.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import { instant, RenewedLease, type Instant } from './lease.ts';
 import type {
   CampaignOptions,
   Coordinator,
   CoordinatorView,
+  Inhibit,
+  Lease,
   MasterLock,
   NodeRecord,
+  NodeRef,
+  Nomination,
   Registration,
+  SentinelSeat,
   Subscription,
 } from './ports.ts';
 
@@ -97,6 +112,31 @@ export class EtcdCoordinator implements Coordinator {
     return null;
   }
 
+  async sit({ nodeId, incarnation }: NodeRef, leaseTtlMs: number): Promise<SentinelSeat> {
+    const granted = await this.#grant(leaseTtlMs);
+    const key = KEYS.sentinels + nodeId;
+    try {
+      const put = this.#keys.put(key).value(JSON.stringify({ nodeId, incarnation } satisfies NodeRef));
+      await ask('register the sentinel', put.lease(granted.id).exec());
+    } catch (error) {
+      void this.#revoke(granted).catch(() => undefined);
+      throw error;
+    }
+    const isMine = async (deadline: number): Promise<string | null> => {
+      const found = readJson((await this.#get(key, deadline))?.value) as NodeRef | null;
+      if (found === null) return 'the record is gone';
+      return found.incarnation === incarnation ? null : 'another start of this sentinel is registered';
+    };
+    const { leaseClient } = this.#client;
+    const seat = { keys: this.#keys, leaseClient, leaseId: granted.id, nodeId };
+    return new EtcdSeat(this.#renewed(granted, isMine), seat);
+  }
+
+  async inhibit(inhibit: Inhibit | null): Promise<void> {
+    if (inhibit === null) await ask('resume failover', this.#keys.delete().key(KEYS.inhibit).exec());
+    else await ask('pause failover', this.#keys.put(KEYS.inhibit).value(JSON.stringify(inhibit)).exec());
+  }
+
   async readTerm(): Promise<number> {
     return termOf(await this.#get(KEYS.term));
   }
@@ -117,15 +157,16 @@ export class EtcdCoordinator implements Coordinator {
   }
 
   /** The rest of a lock: what the won key allows. */
-  async #lockWith(leader: LeaderKey, node: NodeRecord): Promise<Pick<MasterLock, 'seenTerm' | 'establish'>> {
-    const found = await this.#get(KEYS.term);
+  async #lockWith(leader: LeaderKey, node: NodeRecord): Promise<Omit<MasterLock, keyof Lease>> {
+    const [found, nominated] = await Promise.all([this.#get(KEYS.term), this.#get(KEYS.nomination)]);
     const seen = termOf(found);
+    const key = leader.key.slice(this.#prefix.length);
     const establish = async (term: number): Promise<boolean> => {
       if (term <= seen) return false;
       const { nodeId, incarnation } = node;
       const record: TermRecord = { term, nodeId, incarnation, revision: leader.rev };
       const transaction = this.#keys
-        .if(leader.key.slice(this.#prefix.length), 'Create', '==', leader.rev)
+        .if(key, 'Create', '==', leader.rev)
         .and(KEYS.term, 'Mod', '==', found?.modRevision ?? 0)
         .then(this.#keys.put(KEYS.term).value(JSON.stringify(record)), this.#keys.delete().key(KEYS.nomination))
         .commit();
@@ -137,7 +178,12 @@ export class EtcdCoordinator implements Coordinator {
         throw error;
       }
     };
-    return { seenTerm: seen, establish };
+    const nominate = async (nomination: Nomination): Promise<boolean> => {
+      const put = this.#keys.put(KEYS.nomination).value(JSON.stringify(nomination));
+      const transaction = this.#keys.if(key, 'Create', '==', leader.rev).then(put).commit();
+      return (await ask('nominate the next master', transaction)).succeeded;
+    };
+    return { seenTerm: seen, nomination: readNomination(nominated?.value), establish, nominate };
   }
 
   /** Writes the record under the lease, with numbers that no other start of any node has. */

@@ -1,12 +1,14 @@
 import { nowMs } from '../lib/clock.ts';
-import { errorMessage } from '../lib/errors.ts';
+import { CodedError, errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
 import { aborted, settledWithin } from '../lib/wait.ts';
 import type { Mastership } from './election.ts';
 import { Members } from './members.ts';
+import { nominateSuccessor } from './hand-over.ts';
 import type {
   Accept,
+  ClusterControl,
   Coordinator,
   CoordinatorView,
   MasterContext,
@@ -15,6 +17,8 @@ import type {
   MemberEvent,
   NodeRecord,
   NodeRef,
+  Nomination,
+  Probe,
 } from './ports.ts';
 import { Sessions } from './sessions.ts';
 import type { Timings } from './timings.ts';
@@ -25,6 +29,8 @@ export interface MasterTermOptions {
   node: NodeRecord;
   coordinator: Coordinator;
   timings: Timings;
+  probe: Probe;
+  quorum: number;
   /** By name. */
   drivers: ReadonlyMap<string, MasterDriver>;
   addressOf: (ref: NodeRef) => string | null;
@@ -53,6 +59,8 @@ export class MasterTerm {
   readonly #sessions: Sessions;
   readonly #memberEvents: Listeners<[MemberEvent]>;
   readonly #channels = new Map<string, Channel>();
+  readonly #cluster: ClusterControl;
+  #view: CoordinatorView | null = null;
   #failed = false;
 
   constructor(options: MasterTermOptions) {
@@ -84,6 +92,13 @@ export class MasterTerm {
       },
       log,
     });
+    this.#cluster = {
+      quorum: options.quorum,
+      reasons: mastership.reasons,
+      view: () => this.#view,
+      handOver: (to, reason) => this.#handOver(to, reason),
+      inhibit: (reason) => options.coordinator.inhibit(reason === null ? null : { reason, sinceWallMs: Date.now() }),
+    };
     for (const name of options.drivers.keys()) {
       this.#channels.set(name, {
         hello: new Listeners(this.#listenerFailed),
@@ -97,6 +112,7 @@ export class MasterTerm {
   }
 
   looked(view: CoordinatorView): void {
+    this.#view = view;
     this.#members.looked(view, nowMs(), null);
   }
 
@@ -122,6 +138,16 @@ export class MasterTerm {
     }
     this.#memberEvents.clear();
     return { why, failed: this.#failed };
+  }
+
+  async #handOver(to: string | null, reason: string): Promise<Nomination> {
+    const { mastership, coordinator, node, timings, probe } = this.#options;
+    const view = await coordinator.read();
+    const { sentinelProbeDeadlineMs: probeDeadlineMs } = timings;
+    const options = { node, term: mastership.term, view, probe, probeDeadlineMs, to, reason };
+    const nomination = await nominateSuccessor(options);
+    if (await mastership.handOver(nomination)) return nomination;
+    throw new CodedError('FAILED_PRECONDITION', `term ${mastership.term} is over: somebody else follows already`);
   }
 
   async #drive(name: string, driver: MasterDriver): Promise<void> {
@@ -175,6 +201,7 @@ export class MasterTerm {
       send: (to, payload) => this.#sessions.send(to, name, payload),
       permit: (to, granted) => this.#sessions.permit(to, granted),
       drain: (nodeId) => this.#members.drain(nodeId, nowMs()),
+      cluster: this.#cluster,
     };
   }
 }

@@ -3,13 +3,19 @@ import { CodedError } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import { pause } from '../lib/wait.ts';
 import { instant, RenewedLease } from './lease.ts';
+import { HubSeats, type HubSeat } from './memory-seats.ts';
 import type {
   CampaignOptions,
   Coordinator,
   CoordinatorView,
+  Inhibit,
   MasterLock,
   NodeRecord,
+  NodeRef,
+  Nomination,
   Registration,
+  SentinelRecord,
+  SentinelSeat,
   Subscription,
 } from './ports.ts';
 
@@ -23,14 +29,32 @@ interface HubLease {
   over: () => void;
 }
 
+/** A lock as its holder gets it. */
+interface HubTaken {
+  lease: HubLease;
+  /** @param seen the term when it was taken */
+  establish: (seen: number, term: number) => boolean;
+  nominate: (nomination: Nomination) => boolean;
+}
+
+/** A lock that was taken; `established` once it has a term. */
+interface HubLock {
+  node: NodeRecord;
+  established: boolean;
+  lease: HubLease;
+}
+
 /** Coordination within one process, for a cluster of one: what etcd is to a cluster of many. Forgets all at its end. */
 export class MemoryHub {
   readonly #nodes = new Map<string, { record: NodeRecord; lease: HubLease }>();
   /** Given to an id once: seq for good, and the highest incarnation. */
   readonly #known = new Map<string, { seq: number; incarnation: number }>();
   readonly #listeners = new Listeners<[]>(() => undefined);
-  #lock: { node: NodeRecord; established: boolean } | null = null;
+  readonly seats = new HubSeats();
+  #lock: HubLock | null = null;
   #term = 0;
+  #nomination: Nomination | null = null;
+  #inhibit: Inhibit | null = null;
 
   coordinator(): MemoryCoordinator {
     return new MemoryCoordinator(this);
@@ -49,8 +73,19 @@ export class MemoryHub {
     return {
       master: lock?.established === true ? { node: lock.node, term: this.#term } : null,
       nodes: [...this.#nodes.values()].map(({ record }) => record).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
-      nomination: null,
+      nomination: this.#nomination,
+      sentinels: this.seats.list(),
+      inhibit: this.#inhibit,
     };
+  }
+
+  get nomination(): Nomination | null {
+    return this.#nomination;
+  }
+
+  inhibit(inhibit: Inhibit | null): void {
+    this.#inhibit = inhibit;
+    this.#listeners.tell();
   }
 
   onChange(listener: () => void): Subscription {
@@ -81,21 +116,51 @@ export class MemoryHub {
     return { node: record, lease };
   }
 
-  /** To be called when the lock is free. @returns the lease, and what establishes a term on this very lock */
-  takeLock(node: NodeRecord, ttlMs: number): { lease: HubLease; establish: (seen: number, term: number) => boolean } {
-    const lock = { node, established: false };
-    this.#lock = lock;
+  /** To be called when the lock is free. */
+  takeLock(node: NodeRecord, ttlMs: number): HubTaken {
     const lease = this.#grant(ttlMs, () => {
       if (this.#lock === lock) this.#lock = null;
     });
+    const lock = { node, established: false, lease };
+    this.#lock = lock;
     const establish = (seen: number, term: number): boolean => {
       if (this.#lock !== lock || lock.established || this.#term !== seen || term <= seen) return false;
       this.#term = term;
       lock.established = true;
+      this.#nomination = null;
       this.#listeners.tell();
       return true;
     };
-    return { lease, establish };
+    const nominate = (nomination: Nomination): boolean => {
+      if (this.#lock !== lock) return false;
+      this.#nomination = nomination;
+      this.#listeners.tell();
+      return true;
+    };
+    return { lease, establish, nominate };
+  }
+
+  sit(sentinel: NodeRef, ttlMs: number): { seat: HubSeat; lease: HubLease } {
+    const seat = this.seats.add(sentinel);
+    const lease = this.#grant(ttlMs, () => this.seats.remove(seat));
+    this.#listeners.tell();
+    return { seat, lease };
+  }
+
+  /** What a sentinel says; of one whose lease is over nothing is heard. */
+  say(seat: HubSeat, words: (seat: HubSeat) => void): void {
+    if (!this.seats.has(seat)) return;
+    words(seat);
+    this.#listeners.tell();
+  }
+
+  nominate(seat: HubSeat, nomination: Nomination): boolean {
+    const lock = this.#lock;
+    const stands = this.#term === nomination.forTerm && lock?.established === true;
+    if (!stands || this.#inhibit !== null || !this.seats.mayNominate(seat, nomination)) return false;
+    this.#nomination = nomination;
+    this.end(lock.lease);
+    return true;
   }
 
   /** @returns whether the lease was still there */
@@ -162,15 +227,49 @@ export class MemoryCoordinator implements Coordinator {
       await pause(LOOK_MS, signal);
     }
     const sent = instant();
-    const { lease, establish } = this.#hub.takeLock(node, leaseTtlMs);
-    const seenTerm = this.#hub.term;
+    const { lease, establish, nominate } = this.#hub.takeLock(node, leaseTtlMs);
+    const { term: seenTerm, nomination } = this.#hub;
     return Object.assign(this.#renewed(lease, leaseTtlMs, sent), {
       seenTerm,
+      nomination,
       establish: async (term: number) => {
         await this.#reach();
         return establish(seenTerm, term);
       },
+      nominate: async (next: Nomination) => {
+        await this.#reach();
+        return nominate(next);
+      },
     });
+  }
+
+  async sit({ nodeId, incarnation }: NodeRef, leaseTtlMs: number): Promise<SentinelSeat> {
+    await this.#reach();
+    const sent = instant();
+    const hub = this.#hub;
+    const { seat, lease } = hub.sit({ nodeId, incarnation }, leaseTtlMs);
+    const renewed = this.#renewed(lease, leaseTtlMs, sent, () => (hub.seats.has(seat) ? null : 'the record is gone'));
+    const reached = async <T>(act: () => T): Promise<T> => {
+      await this.#reach();
+      return act();
+    };
+    return Object.assign(renewed, {
+      vote: (vote: SentinelRecord['vote']) => reached(() => hub.say(seat, (own) => (own.vote = vote))),
+      doubt: (node: NodeRef, why: string | null) =>
+        reached(() =>
+          hub.say(seat, ({ doubts }) => {
+            if (why === null) doubts.delete(node.nodeId);
+            else doubts.set(node.nodeId, { nodeId: node.nodeId, incarnation: node.incarnation, why });
+          }),
+        ),
+      claim: (term: number, votes: readonly string[]) => reached(() => hub.seats.claim(seat, term, votes)),
+      nominate: (nomination: Nomination) => reached(() => hub.nominate(seat, nomination)),
+    });
+  }
+
+  async inhibit(inhibit: Inhibit | null): Promise<void> {
+    await this.#reach();
+    this.#hub.inhibit(inhibit);
   }
 
   async readTerm(): Promise<number> {
@@ -202,14 +301,20 @@ export class MemoryCoordinator implements Coordinator {
     // Its leases end with those who hold them.
   }
 
-  #renewed(lease: HubLease, ttlMs: number, sent: ReturnType<typeof instant>): RenewedLease {
+  /** @param problem why what the lease is for is lost; null: it is not */
+  #renewed(
+    lease: HubLease,
+    ttlMs: number,
+    sent: ReturnType<typeof instant>,
+    problem: () => string | null = () => null,
+  ): RenewedLease {
     return new RenewedLease({
       ttlMs,
       marginMs: MARGIN_MS,
       sent,
       renew: async () => {
         await this.#reach();
-        return this.#hub.renew(lease, ttlMs) ? null : 'the lease has run out';
+        return this.#hub.renew(lease, ttlMs) ? problem() : 'the lease has run out';
       },
       revoke: async () => {
         await this.#reach();

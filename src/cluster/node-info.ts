@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { nowMs } from '../lib/clock.ts';
 import { NodeCpu } from '../lib/cpu.ts';
 import type { NodeInfo } from './ports.ts';
 
@@ -41,6 +42,8 @@ export interface NodeInfoOptions {
   running: () => number;
 }
 
+/** `latest` measures anew after this time: over a shorter one CPU and delay say little. */
+const FRESH_MS = 500;
 /** A timer of this grain measures the loop; its own period is not delay. */
 const LOOP_RESOLUTION_MS = 10;
 
@@ -50,10 +53,21 @@ export class NodeInfoSampler implements Disposable {
   readonly #cpu = new NodeCpu();
   readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   #lastCpu = 0;
+  #last: NodeInfo | null = null;
+  #lastAtMs = 0;
 
   constructor(options: NodeInfoOptions) {
     this.#options = options;
     this.#loop.enable();
+  }
+
+  /** For several who ask: what is running is as of now, the rest may be half a second old. */
+  latest(): NodeInfo {
+    if (this.#last === null || nowMs() - this.#lastAtMs >= FRESH_MS) {
+      this.#last = this.sample();
+      this.#lastAtMs = nowMs();
+    }
+    return { ...this.#last, running: this.#options.running() };
   }
 
   sample(): NodeInfo {

@@ -16,10 +16,14 @@ import type {
   NodeRecord,
   NodeRef,
   Permit,
+  Probe,
+  ProbeAnswer,
   Subscription,
 } from './ports.ts';
+import { NodeInfoSampler } from './node-info.ts';
 import { Registrar } from './registrar.ts';
 import { drivers, type DriverRegistry } from './registry.ts';
+import { Sentinel } from './sentinel.ts';
 import type { Timings } from './timings.ts';
 import { WorkerRole } from './worker-role.ts';
 
@@ -33,6 +37,10 @@ export interface NodeOptions {
   /** null: of a node that is no candidate. */
   fence: Fence | null;
   dial: Dial;
+  /** Asks other nodes how they are. */
+  probe: Probe;
+  /** Sentinels that must agree at least that a node is down; the majority of those that live must in any case. */
+  quorum: number;
   /** Names of the drivers that run here: as master, as worker, or both, as the registry knows them. */
   drivers: readonly string[];
   /** Default: the process-wide one. */
@@ -53,6 +61,7 @@ export class Node {
   readonly #registry: DriverRegistry;
   readonly #registrar: Registrar;
   readonly #worker: WorkerRole | null;
+  readonly #info: NodeInfoSampler;
   readonly #roleChange: Listeners<[number | null]>;
   readonly #addresses = new Map<string, string>();
   readonly #draining = new AbortController();
@@ -74,6 +83,7 @@ export class Node {
     this.#registry = options.registry ?? drivers;
     checkOptions(options, this.#registry);
     this.#roleChange = new Listeners((error) => this.#fail(error));
+    this.#info = new NodeInfoSampler({ capacity: options.capacity, running: () => this.#worker?.running() ?? 0 });
     this.#worker = node.roles.includes('worker') ? this.#createWorker() : null;
     this.#registrar = new Registrar({
       coordinator,
@@ -123,6 +133,15 @@ export class Node {
     return this.#view;
   }
 
+  /** To a probe; null: it is not registered yet. */
+  answer(): ProbeAnswer | null {
+    const { nodeId, incarnation } = this.record;
+    if (incarnation === 0) return null;
+    const isMaster = this.#mastership?.mayAct() === true;
+    const term = isMaster ? this.#mastership!.term : (this.#view?.master?.term ?? 0);
+    return { nodeId, incarnation, term, isMaster, info: this.#info.latest() };
+  }
+
   /** Of its worker; null: the node is none. */
   permit(): Permit | null {
     return this.#worker?.permit ?? null;
@@ -167,6 +186,7 @@ export class Node {
       unregister.abort();
       await registering;
       signal.removeEventListener('abort', stop);
+      this.#info[Symbol.dispose]();
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -177,11 +197,12 @@ export class Node {
     const candidate = this.#createCandidate();
     const leading = candidate === null ? Promise.resolve() : this.#guard(candidate.run(this.#stand.signal));
     const over = AbortSignal.any([this.#stop.signal, this.#draining.signal]);
+    const watching = this.#guard(this.#createSentinel()?.run(over) ?? Promise.resolve());
     if (this.#worker === null) await aborted(over);
     else await this.#guard(this.#worker.run(this.#stop.signal, this.#draining.signal));
     // The own worker has handed over; now somebody else may lead, or nobody.
     this.#stand.abort(over.reason);
-    await leading;
+    await Promise.all([leading, watching]);
   }
 
   /** The first that fails ends all. */
@@ -206,6 +227,11 @@ export class Node {
       return;
     }
     this.#view = view;
+    const newer = view.master?.term ?? 0;
+    // A sentinel may have ended the term while this node lives: it need not wait for its next renewal to learn of it.
+    if (this.#mastership !== null && newer > this.#mastership.term) {
+      this.#mastership.stepDown(`term ${newer} has begun: ${view.master!.node.nodeId} is master`);
+    }
     for (const node of view.nodes) {
       this.#addresses.delete(keyOf(node));
       this.#addresses.set(keyOf(node), node.address);
@@ -229,9 +255,16 @@ export class Node {
     return new WorkerRole({
       ...this.#options,
       node: () => this.record,
+      info: () => this.#info.latest(),
       drivers: new Map(names.map((name) => [name, this.#registry.createWorker(name)])),
       log: this.#options.log.child({ role: 'worker' }),
     });
+  }
+
+  #createSentinel(): Sentinel | null {
+    if (!this.#options.node.roles.includes('sentinel')) return null;
+    const log = this.#options.log.child({ role: 'sentinel' });
+    return new Sentinel({ ...this.#options, node: () => this.record, log });
   }
 
   #createCandidate(): Candidate | null {

@@ -38,11 +38,58 @@ export interface MasterRecord {
   term: number;
 }
 
-/** A sentinel's word on who shall be master next. */
+/** Who shall be master next: a sentinel's word after a failure, or the operator's wish. */
 export interface Nomination {
+  /** The term that it ends. */
   forTerm: number;
   nodeId: string;
   reason: string;
+  /** Who says so: the node id of a sentinel, or `operator`. */
+  by: string;
+  /** The sentinels that held the master for down; of an operator's: none. */
+  votes: readonly string[];
+  /** All that were looked at. */
+  candidates: readonly JudgedCandidate[];
+}
+
+/** What filter and score said of a candidate. */
+export interface JudgedCandidate {
+  nodeId: string;
+  /** Why the filter refused it; empty: it passed. */
+  refused: string;
+  /** In words, in the order in which it is compared. */
+  score: string;
+}
+
+/** Why a node became master of a term. */
+export interface TermReasons {
+  term: number;
+  nodeId: string;
+  /** The lock was free, and it was the nominee; or the first by rank that took part. */
+  how: 'nominated' | 'by rank';
+  /** As it stood when the lock was won; of `by rank`: the nominee did not win in time. null: there was none. */
+  nomination: Nomination | null;
+  /** Ids of the candidates by rank, when the lock became free; at most 32. */
+  ranked: readonly string[];
+}
+
+/** A live sentinel, and whom it holds for down. */
+export interface SentinelRecord extends NodeRef {
+  /** The term of the master that it holds for down; null: none. */
+  vote: { term: number; why: string } | null;
+  /** Processes that do not answer it. */
+  doubts: readonly Doubt[];
+}
+
+export interface Doubt extends NodeRef {
+  why: string;
+}
+
+/** An operator wants no automatic failover. */
+export interface Inhibit {
+  reason: string;
+  /** Milliseconds since 1970, by the clock of the node that was told. */
+  sinceWallMs: number;
 }
 
 export interface CoordinatorView {
@@ -51,6 +98,10 @@ export interface CoordinatorView {
   /** Registered nodes, by node id. */
   nodes: readonly NodeRecord[];
   nomination: Nomination | null;
+  /** By node id. */
+  sentinels: readonly SentinelRecord[];
+  /** null: automatic failover is on. */
+  inhibit: Inhibit | null;
 }
 
 export interface Subscription extends Disposable {
@@ -77,6 +128,10 @@ export interface Coordinator extends AsyncDisposable {
    * @returns the lock; null when another had it for `deadlineMs`, or the signal aborted
    */
   campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null>;
+  /** Begins to be a sentinel: writes its record under a lease, as `register` does, and all it says afterwards too. */
+  sit(node: NodeRef, leaseTtlMs: number): Promise<SentinelSeat>;
+  /** Pauses automatic failover until it is resumed (null); outlives every node. */
+  inhibit(inhibit: Inhibit | null): Promise<void>;
   /** The highest term that was established, 0 when none was. */
   readTerm(): Promise<number>;
   /** The state now: read from the coordinator, not from a cache. */
@@ -109,10 +164,33 @@ export interface Registration extends Lease {
   readonly node: NodeRecord;
 }
 
+/** A sentinel's place. What it says stands under its lease: it ends with the sentinel. */
+export interface SentinelSeat extends Lease {
+  /** Holds the master of the term for down, or (null) nobody. */
+  vote(vote: { term: number; why: string } | null): Promise<void>;
+  /** A process does not answer, or (`why` null) answers again. */
+  doubt(node: NodeRef, why: string | null): Promise<void>;
+  /**
+   * Leads the failover of the term, if no other sentinel does and all these sentinels' votes stand.
+   *
+   * @returns whether it is (also: already was) this one
+   */
+  claim(term: number, votes: readonly string[]): Promise<boolean>;
+  /**
+   * Ends the term, in one transaction: if this sentinel leads its failover, the votes stand, no operator has paused it, and
+   * the lock is still the one that established the term, then the lock's key is deleted and the nomination put.
+   *
+   * @returns false: something of it is not so; nothing was changed
+   */
+  nominate(nomination: Nomination): Promise<boolean>;
+}
+
 /** The election is won; nothing may be done with it before `establish` has said true. */
 export interface MasterLock extends Lease {
   /** The established term as it was when the lock was won. */
   readonly seenTerm: number;
+  /** The nomination as it was then, for this node or another; null: there was none. */
+  readonly nomination: Nomination | null;
   /**
    * The one transaction: if the lock's key is still the one that was won and no term was established since, writes the
    * new term and deletes the nomination.
@@ -121,6 +199,8 @@ export interface MasterLock extends Lease {
    * @returns false: somebody else was faster, or the key is gone; give the lock back
    */
   establish(term: number): Promise<boolean>;
+  /** Says who shall follow, if the lock is still held. The holder stops acting and then gives the lock back. @returns whether it stands */
+  nominate(nomination: Nomination): Promise<boolean>;
 }
 
 /**
@@ -133,6 +213,18 @@ export interface Fence {
   /** Sets the fence to `term` if it is lower. @returns whether this term is now the fence. @throws CodedError UNAVAILABLE */
   raise(term: number, holder: NodeRef): Promise<boolean>;
 }
+
+/** A node's answer to a probe. */
+export interface ProbeAnswer extends NodeRef {
+  /** The highest term it knows, 0: none. */
+  term: number;
+  /** It is master of that term and may act. */
+  isMaster: boolean;
+  info: NodeInfo;
+}
+
+/** Asks a node how it is. @param address `host:port` @throws CodedError UNAVAILABLE when there is no answer in time */
+export type Probe = (address: string, deadlineMs: number) => Promise<ProbeAnswer>;
 
 /** How a node fares; sent every 2 s and with answers to probes. */
 export interface NodeInfo {
@@ -263,6 +355,25 @@ export interface Permit {
   readonly giveUpAfterMs: number;
 }
 
+/** The cluster beyond the workers, for a master's driver that speaks for it to its operators. */
+export interface ClusterControl {
+  /** Sentinels that must agree at least that a node is down. */
+  readonly quorum: number;
+  /** Why this node became master of the term. */
+  readonly reasons: TermReasons;
+  /** The last that the coordinator told; null: nothing yet. */
+  view(): CoordinatorView | null;
+  /**
+   * Hands the mastership over: the term ends, and the successor is the first to follow.
+   *
+   * @param to its node id; null: the best one
+   * @throws CodedError NOT_FOUND, FAILED_PRECONDITION (it, or nobody, is fit), UNAVAILABLE; this node is then still master
+   */
+  handOver(to: string | null, reason: string): Promise<Nomination>;
+  /** Pauses automatic failover, for every later term too, or (null) resumes it. @throws CodedError UNAVAILABLE */
+  inhibit(reason: string | null): Promise<void>;
+}
+
 /**
  * What a driver gets while its node is master. Everything ends when `signal` aborts; its reason says why. Listeners are to
  * be added before the first `await` of `run`: nothing is kept for those that come later. One that throws counts as a
@@ -297,6 +408,7 @@ export interface MasterContext {
   permit(to: NodeRef, granted: boolean): void;
   /** Operator's wish that a node takes no new work; kept for this term. */
   drain(nodeId: string): void;
+  readonly cluster: ClusterControl;
 }
 
 /** What a driver gets while its node is a worker; survives changes of the master. Of listeners: as for the master's. */

@@ -32,6 +32,19 @@ export interface Timings {
   silenceMs: number;
   /** Hello and Welcome come within this time of the opening of a stream. */
   welcomeMs: number;
+  /** Of a sentinel's record, and of what it says. */
+  sentinelTtlMs: number;
+  /** A sentinel probes the master and the candidates this often (others as its budget allows), with this deadline. */
+  sentinelProbeMs: number;
+  sentinelProbeDeadlineMs: number;
+  /** A node without a valid answer for this long, and three misses, is down for the sentinel that asks. */
+  downAfterMs: number;
+  /** No sentinel ends a term that is younger. */
+  termSettleMs: number;
+  /** A nominee has this long to win before the other candidates try by rank. */
+  nomineeMs: number;
+  /** A sentinel whose own process or clock stood still only observes for this long. */
+  tiltMs: number;
   /** A suspect worker's port is tried this often, with this deadline. */
   probeEveryMs: number;
   probeDeadlineMs: number;
@@ -59,6 +72,13 @@ export const DEFAULT_TIMINGS: Timings = {
   suspectAfterMs: 1_500,
   silenceMs: 3_000,
   welcomeMs: 2_000,
+  sentinelTtlMs: 3_000,
+  sentinelProbeMs: 300,
+  sentinelProbeDeadlineMs: 450,
+  downAfterMs: 2_000,
+  termSettleMs: 10_000,
+  nomineeMs: 1_500,
+  tiltMs: 3_000,
   probeEveryMs: 100,
   probeDeadlineMs: 250,
   retryMinMs: 50,
@@ -66,6 +86,13 @@ export const DEFAULT_TIMINGS: Timings = {
   driverStopMs: 5_000,
   drainMs: 30_000,
 };
+
+/** Sets of timings that a config may name; single ones may be put over them. */
+export const TIMING_PROFILES = {
+  default: {},
+  /** A dead master is replaced in about half the time; a network that stands still for a second costs a failover. */
+  fast: { downAfterMs: 1_000, sentinelProbeMs: 150, sentinelProbeDeadlineMs: 300 },
+} as const satisfies Readonly<Record<string, Partial<Timings>>>;
 
 /** etcd grants no lease shorter than this, whatever one asks; a shorter wish would make every wait for it too short. */
 export const MIN_LEASE_TTL_MS = 2_000;
@@ -84,6 +111,14 @@ const RULES: readonly Rule[] = [
   [[[3, 'pingMs']], ['suspectAfterMs'], 'a single late ping is no reason for suspicion'],
   [['suspectAfterMs'], ['permitMs'], 'a worker is suspect before its permit is over'],
   [[[3, 'heartbeatMs']], ['silenceMs'], 'a single late heartbeat is no reason to leave'],
+  [
+    [[3, 'sentinelProbeMs'], 'sentinelProbeDeadlineMs'],
+    ['downAfterMs'],
+    'three probes and the last answer come before a node is down',
+  ],
+  [['downAfterMs', 'marginMs'], ['leaseTtlMs'], 'a lock that ends by itself needs no sentinel'],
+  [['downAfterMs'], ['termSettleMs'], 'a term settles before it can be ended'],
+  [['rankStepMs'], ['nomineeMs'], 'a nominee comes before the others'],
   [['retryMinMs'], ['retryMaxMs'], 'the pause grows from the first to the second'],
   [['driverStopMs'], ['drainMs'], 'a drain includes the stop of the drivers'],
 ];
@@ -98,12 +133,14 @@ export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_M
     (name) => `timings.${name}: expected a positive whole number of milliseconds, found ${timings[name]}`,
   );
   if (problems.length > 0) return problems;
-  if (timings.leaseTtlMs < minLeaseTtlMs) {
-    problems.push(`timings.leaseTtlMs: expected at least ${minLeaseTtlMs}, found ${timings.leaseTtlMs}`);
-  }
-  // etcd rounds up: a lease would then last longer than those believe who wait for its end.
-  if (minLeaseTtlMs >= 1000 && timings.leaseTtlMs % 1000 !== 0) {
-    problems.push(`timings.leaseTtlMs: expected whole seconds, found ${timings.leaseTtlMs}`);
+  for (const name of ['leaseTtlMs', 'sentinelTtlMs'] as const) {
+    if (timings[name] < minLeaseTtlMs) {
+      problems.push(`timings.${name}: expected at least ${minLeaseTtlMs}, found ${timings[name]}`);
+    }
+    // etcd rounds up: a lease would then last longer than those believe who wait for its end.
+    if (minLeaseTtlMs >= 1000 && timings[name] % 1000 !== 0) {
+      problems.push(`timings.${name}: expected whole seconds, found ${timings[name]}`);
+    }
   }
   const broken = RULES.filter(([left, right]) => sum(timings, left) > sum(timings, right));
   return problems.concat(

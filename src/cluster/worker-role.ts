@@ -2,9 +2,8 @@ import { CodedError, errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
 import { aborted, settledWithin } from '../lib/wait.ts';
-import { NodeInfoSampler } from './node-info.ts';
 import { PermitHolder } from './permit.ts';
-import type { Dial, MasterRecord, NodeRecord, Registration, WorkerContext, WorkerDriver } from './ports.ts';
+import type { Dial, MasterRecord, NodeInfo, NodeRecord, Registration, WorkerContext, WorkerDriver } from './ports.ts';
 import type { Timings } from './timings.ts';
 import { WorkerLink } from './worker-link.ts';
 
@@ -14,7 +13,8 @@ export interface WorkerRoleOptions {
   node: () => NodeRecord;
   /** By name. */
   drivers: ReadonlyMap<string, WorkerDriver>;
-  capacity: number | null;
+  /** How the node fares. */
+  info: () => NodeInfo;
   log: Log;
 }
 
@@ -30,7 +30,6 @@ export class WorkerRole {
   readonly #options: WorkerRoleOptions;
   readonly #channels = new Map<string, Channel>();
   readonly #link: WorkerLink;
-  readonly #info: NodeInfoSampler;
   readonly #failed = Promise.withResolvers<never>();
   /** Ends the drivers. */
   readonly #stop = new AbortController();
@@ -39,7 +38,6 @@ export class WorkerRole {
     this.#options = options;
     this.#failed.promise.catch(() => undefined);
     this.permit = new PermitHolder(options.timings);
-    this.#info = new NodeInfoSampler({ capacity: options.capacity, running: () => this.#running() });
     for (const name of options.drivers.keys()) {
       const failed = (error: unknown) => this.#fail(name, error);
       const channel = {
@@ -52,7 +50,6 @@ export class WorkerRole {
       ...options,
       drivers: [...options.drivers.keys()],
       state: () => this.#state(),
-      info: () => this.#info.sample(),
       permit: this.permit,
       onSession: (term) => this.#tellAll(({ session }) => session.tell(term)),
       onDrained: () => this.#tellAll(({ drained }) => drained.tell()),
@@ -108,7 +105,6 @@ export class WorkerRole {
       closeLink.abort();
       await linked;
       signal.removeEventListener('abort', stop);
-      this.#info[Symbol.dispose]();
     }
   }
 
@@ -137,7 +133,8 @@ export class WorkerRole {
     return state;
   }
 
-  #running(): number {
+  /** Pieces of work, over all drivers. */
+  running(): number {
     let running = 0;
     for (const [name, driver] of this.#options.drivers) running += this.#ask(name, () => driver.running?.() ?? 0, 0);
     return running;

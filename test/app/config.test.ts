@@ -192,8 +192,18 @@ test('migrate needs the database alone', async () => {
 });
 
 test('timings are checked against each other', async () => {
-  expect(await problemsOf({ flags: { ...CLUSTER, timings: ['leaseTtl=1s'] } })).toEqual([
+  expect(await problemsOf({ flags: { ...CLUSTER, timings: ['leaseTtl=1s', 'downAfter=800ms'] } })).toEqual([
     expect.stringMatching(/^--timing: timings\.leaseTtlMs: expected at least 2000, found 1000/),
+    expect.stringMatching(/^--timing: timings: expected 3 · sentinelProbeMs/),
+  ]);
+});
+
+test('a profile sets timings all at once, and single ones go over it', async () => {
+  const flags = { ...CLUSTER, timingProfile: 'fast', timings: ['downAfter=1500ms'] };
+  const { timings } = await configOf({ flags });
+  expect(timings).toMatchObject({ downAfterMs: 1_500, sentinelProbeMs: 150, sentinelProbeDeadlineMs: 300 });
+  expect(await problemsOf({ flags: { ...CLUSTER, timingProfile: 'hasty' } })).toEqual([
+    expect.stringMatching(/^--timing-profile: expected "default" or "fast", found "hasty"/),
   ]);
 });
 

@@ -8,7 +8,7 @@ import { nowMs } from '../../src/lib/clock.ts';
 import { CodedError } from '../../src/lib/errors.ts';
 import { SILENT } from '../../src/lib/log.ts';
 import { aborted } from '../../src/lib/wait.ts';
-import { MemoryFence, QUICK, record } from '../support/cluster-nodes.ts';
+import { MemoryFence, nominationOf, QUICK, record } from '../support/cluster-nodes.ts';
 import { ETCD_MISSING, ETCD_START_MS, startEtcd, type Etcd } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -26,7 +26,9 @@ describe('the turn of a candidate', () => {
   const view = (nodes: NodeRecord[], nominee?: string): CoordinatorView => ({
     master: null,
     nodes,
-    nomination: nominee === undefined ? null : { forTerm: 2, nodeId: nominee, reason: 'of a test' },
+    nomination: nominee === undefined ? null : nominationOf(nominee),
+    sentinels: [],
+    inhibit: null,
   });
   const preferred = candidate('z', { seq: 9, priority: 101 });
 
@@ -45,7 +47,9 @@ describe('the turn of a candidate', () => {
     ['the second after a nominee', B, view([A, B, C], 'c'), 1, true],
     ['after a nominee who is gone', A, view([A, B], 'c'), 0, true],
   ])('%s', (_, node, view, steps, afterNominee) => {
-    expect(turnMs(node, view, STEP_MS)).toBe(steps * STEP_MS + (afterNominee ? 1_500 : 0));
+    expect(turnMs(node, view, { rankStepMs: STEP_MS, nomineeMs: 1_500 })).toBe(
+      steps * STEP_MS + (afterNominee ? 1_500 : 0),
+    );
   });
 });
 

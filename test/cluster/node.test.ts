@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryHub, type MemoryCoordinator } from '../../src/cluster/memory.ts';
 import { Node, type NodeOptions } from '../../src/cluster/node.ts';
@@ -98,6 +99,8 @@ class Cluster {
       coordinator,
       fence: this.fence,
       dial: (to, handlers) => this.network.dialAs(nodeId, to, handlers),
+      probe: this.network.probe,
+      quorum: 1,
       drivers: ['spy'],
       registry,
       timings: QUICK,
@@ -105,7 +108,7 @@ class Cluster {
       log: SILENT,
       ...options,
     });
-    this.network.listen(address, node.accept);
+    this.network.listen(address, node.accept, () => node.answer());
     const stop = new AbortController();
     const ended = node.run(stop.signal).then(
       () => null,
@@ -445,6 +448,60 @@ describe('a driver that fails', () => {
     await eventually(() => expect(one.node.mastership()).not.toBeNull());
     one.stop.abort(new Error('enough'));
     expect(await settledWithin(one.ended, DEADLINE_MS)).toBe(true);
+  });
+});
+
+describe('sentinels', () => {
+  const watched = async () => {
+    cluster = new Cluster();
+    for (const nodeId of ['a', 'b']) await cluster.start(nodeId);
+    const master = await cluster.master();
+    for (const nodeId of ['s1', 's2', 's3']) await cluster.start(nodeId, { roles: ['sentinel'] });
+    for (const member of cluster.all.slice(0, 2)) await connected(member, 1);
+    await eventually(() => expect(cluster.hub.view().sentinels).toHaveLength(3));
+    await sleep(QUICK.termSettleMs + 100);
+    return { master, other: cluster.all.slice(0, 2).find((member) => member !== master)! };
+  };
+
+  test('replace a dead master before its lease ends', async () => {
+    const { master, other } = await watched();
+    const killedAtMs = nowMs();
+    await cluster.kill(master);
+    await eventually(() => expect(other.node.mastership()?.mayAct()).toBe(true), DEADLINE_MS);
+    expect(other.node.mastership()!.reasons).toMatchObject({ how: 'nominated', nomination: { forTerm: 1 } });
+    console.log(`a new master ${Math.round(nowMs() - killedAtMs)} ms after the death of the old one`);
+    await connected(other, 2);
+  });
+
+  test('that alone do not see the master have it replaced, and it stops at once', async () => {
+    const { master, other } = await watched();
+    cluster.network.mute.add(master.address);
+    await eventually(() => expect(other.node.mastership()?.mayAct()).toBe(true), DEADLINE_MS);
+    await eventually(() => expect(master.node.mastership()).toBeNull(), DEADLINE_MS);
+    expect(master.masters[0]!.context.signal.aborted).toBe(true);
+    await connected(master, 2);
+  });
+
+  test('may be absent: an operator hands the mastership over, and no two act at the same time', async () => {
+    cluster = new Cluster();
+    for (const nodeId of ['a', 'b', 'c']) await cluster.start(nodeId);
+    const master = await cluster.master();
+    const last = cluster.all.findLast((member) => member !== master)!;
+    for (const member of cluster.all) await connected(member, 1);
+    let most = 0;
+    const watching = setInterval(() => (most = Math.max(most, cluster.masters().length)), 1);
+    const { cluster: control } = master.masters[0]!.context;
+    await expect(control.handOver('nobody', 'of a test')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(control.handOver(master.node.record.nodeId, 'of a test')).rejects.toThrow('it is the master already');
+    const beganAtMs = nowMs();
+    const { nodeId } = last.node.record;
+    expect(await control.handOver(nodeId, 'of a test')).toMatchObject({ nodeId, by: 'operator', forTerm: 1 });
+    expect(master.node.mastership()?.mayAct() ?? false, 'it has stopped').toBe(false);
+    await eventually(() => expect(last.node.mastership()?.mayAct()).toBe(true), DEADLINE_MS);
+    console.log(`handed over within ${Math.round(nowMs() - beganAtMs)} ms`);
+    clearInterval(watching);
+    expect(most).toBe(1);
+    expect(last.node.mastership()!.reasons).toMatchObject({ how: 'nominated', nomination: { reason: 'of a test' } });
   });
 });
 

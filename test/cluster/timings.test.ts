@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_TIMINGS, timingProblems, timingsWith } from '../../src/cluster/timings.ts';
+import { DEFAULT_TIMINGS, TIMING_PROFILES, timingProblems, timingsWith } from '../../src/cluster/timings.ts';
 
 describe('timings', () => {
   test('the defaults fit each other', () => {
@@ -18,7 +18,18 @@ describe('timings', () => {
       'timings.leaseTtlMs: expected at least 2000, found 1000',
       'timings: expected pingMs + 2 · heartbeatMs + marginMs (3450) to be at most permitMs (2000): one lost heartbeat must not end a permit',
       'timings: expected 3 · heartbeatMs (4500) to be at most silenceMs (3000): a single late heartbeat is no reason to leave',
+      'timings: expected downAfterMs + marginMs (2200) to be at most leaseTtlMs (1000): a lock that ends by itself needs no sentinel',
     ]);
+  });
+
+  test('a master is not down before three probes and the last answer could have come', () => {
+    expect(timingProblems({ ...DEFAULT_TIMINGS, downAfterMs: 1_000 })).toEqual([
+      'timings: expected 3 · sentinelProbeMs + sentinelProbeDeadlineMs (1350) to be at most downAfterMs (1000): three probes and the last answer come before a node is down',
+    ]);
+  });
+
+  test.each(Object.entries(TIMING_PROFILES))('those of the profile %s fit each other', (_, profile) => {
+    expect(timingProblems({ ...DEFAULT_TIMINGS, ...profile })).toEqual([]);
   });
 
   test('a lease of etcd lasts whole seconds', () => {
@@ -29,7 +40,7 @@ describe('timings', () => {
   });
 
   test('a coordinator that grants shorter leases allows shorter ones', () => {
-    expect(timingsWith({ leaseTtlMs: 1000 }, 100).leaseTtlMs).toBe(1000);
+    expect(timingsWith({ leaseTtlMs: 2500 }, 100).leaseTtlMs).toBe(2500);
     expect(() => timingsWith({ leaseTtlMs: 1000 })).toThrow('expected at least 2000, found 1000');
   });
 });

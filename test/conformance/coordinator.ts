@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { nowMs } from '../../src/lib/clock.ts';
 import { aborted } from '../../src/lib/wait.ts';
-import type { Coordinator, CoordinatorView, MasterLock, NodeRecord } from '../../src/cluster/ports.ts';
+import type { Coordinator, CoordinatorView, MasterLock, NodeRecord, SentinelSeat } from '../../src/cluster/ports.ts';
+import { nominationOf } from '../support/cluster-nodes.ts';
 import { eventually } from '../support/eventually.ts';
 
 export interface CoordinatorSubject<C extends Coordinator> {
@@ -262,7 +263,9 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       const subject = open();
       const [a, b] = [await connectTo(subject), await connectTo(subject)];
       const views = watch(b);
-      await eventually(() => expect(views.at(-1)).toEqual({ master: null, nodes: [], nomination: null }));
+      await eventually(() =>
+        expect(views.at(-1)).toEqual({ master: null, nodes: [], nomination: null, sentinels: [], inhibit: null }),
+      );
       const registration = await a.register(nodeNamed('a'), TTL_MS);
       await eventually(() => expect(views.at(-1)?.nodes).toEqual([registration.node]));
       const lock = (await campaign(a, registration.node))!;
@@ -296,6 +299,135 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       closers.push(() => a.release());
       await eventually(() => expect(early.at(-1)?.nodes).toHaveLength(1));
       expect(late).toHaveLength(1);
+    });
+  });
+  describe('a sentinel', () => {
+    const sit = async (coordinator: Coordinator, nodeId: string, incarnation = 1): Promise<SentinelSeat> => {
+      const seat = await coordinator.sit({ nodeId, incarnation }, TTL_MS);
+      closers.push(() => seat.release());
+      return seat;
+    };
+    /** Two sentinels, and a master of term 1. */
+    const two = async () => {
+      const subject = open();
+      const [own, other] = [await connectTo(subject), await connectTo(subject)];
+      const lock = (await campaign(own, nodeNamed('m')))!;
+      await lock.establish(1);
+      const [s1, s2] = [await sit(other, 's1'), await sit(other, 's2')];
+      return { subject, own, other, lock, s1, s2 };
+    };
+
+    test('is seen with whom it holds for down, and takes it back', async () => {
+      const { other, s1 } = await two();
+      await s1.vote({ term: 1, why: 'no answer' });
+      await s1.doubt({ nodeId: 'w', incarnation: 5 }, 'reset');
+      const [first, second] = (await other.read()).sentinels;
+      const doubts = [{ nodeId: 'w', incarnation: 5, why: 'reset' }];
+      expect(first).toEqual({ nodeId: 's1', incarnation: 1, vote: { term: 1, why: 'no answer' }, doubts });
+      expect(second).toEqual({ nodeId: 's2', incarnation: 1, vote: null, doubts: [] });
+      await s1.vote(null);
+      await s1.doubt({ nodeId: 'w', incarnation: 5 }, null);
+      expect((await other.read()).sentinels[0]).toMatchObject({ vote: null, doubts: [] });
+    });
+
+    test('whose lease is over has said nothing', async () => {
+      const { other, s1, s2 } = await two();
+      await s1.vote({ term: 1, why: 'no answer' });
+      await s2.vote({ term: 1, why: 'no answer' });
+      await s1.release();
+      expect((await other.read()).sentinels.map(({ nodeId, vote }) => [nodeId, vote?.term])).toEqual([['s2', 1]]);
+      expect(await s2.claim(1, ['s1', 's2']), 'a vote of one that is gone').toBe(false);
+      expect(await s2.claim(1, ['s2'])).toBe(true);
+    });
+
+    test('that was started again takes the place of its earlier process', async () => {
+      const { other, s1 } = await two();
+      await sit(other, 's1', 2);
+      await aborted(s1.signal);
+      expect((await other.read()).sentinels).toMatchObject([{ nodeId: 's1', incarnation: 2 }, { nodeId: 's2' }]);
+    });
+
+    test('leads the failover of a term alone, until it is gone', async () => {
+      const { s1, s2 } = await two();
+      expect(await s1.claim(1, ['s1']), 'before it has voted').toBe(false);
+      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
+      expect(await s1.claim(1, ['s1', 's2'])).toBe(true);
+      expect(await s1.claim(1, ['s1', 's2']), 'asked again').toBe(true);
+      expect(await s2.claim(1, ['s1', 's2'])).toBe(false);
+      await s1.release();
+      expect(await s2.claim(1, ['s2'])).toBe(true);
+    });
+
+    test('that leads ends the term: the lock is free, the nomination stands until the next term, the old master learns of it', async () => {
+      const { own, other, lock, s1, s2 } = await two();
+      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
+      const nomination = nominationOf('n', { by: 's1', votes: ['s1', 's2'] });
+      expect(await s1.nominate(nomination), 'without a claim').toBe(false);
+      await s1.claim(1, ['s1', 's2']);
+      expect(await s1.nominate({ ...nomination, forTerm: 2 }), 'another term').toBe(false);
+      expect(await s1.nominate(nomination)).toBe(true);
+      expect(await other.read()).toMatchObject({ master: null, nomination });
+      expect(await s1.nominate(nomination), 'a second time').toBe(false);
+      await aborted(lock.signal);
+      const next = (await campaign(other, nodeNamed('n')))!;
+      expect(next.nomination).toEqual(nomination);
+      expect(await lock.establish(2).catch(() => false)).toBe(false);
+      expect(await next.establish(2)).toBe(true);
+      expect((await own.read()).nomination).toBeNull();
+    });
+
+    test('ends no term when a vote was taken back, or an operator has paused it', async () => {
+      const { other, s1, s2 } = await two();
+      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
+      await s1.claim(1, ['s1', 's2']);
+      const nomination = nominationOf('n', { by: 's1', votes: ['s1', 's2'] });
+      await s2.vote(null);
+      expect(await s1.nominate(nomination)).toBe(false);
+      await s2.vote({ term: 1, why: 'no answer' });
+      await other.inhibit({ reason: 'maintenance', sinceWallMs: 5 });
+      expect((await other.read()).inhibit).toEqual({ reason: 'maintenance', sinceWallMs: 5 });
+      expect(await s1.nominate(nomination)).toBe(false);
+      expect((await other.read()).master).toMatchObject({ term: 1 });
+      await other.inhibit(null);
+      expect((await other.read()).inhibit).toBeNull();
+      expect(await s1.nominate(nomination)).toBe(true);
+    });
+
+    test('ends the term of a master that is cut off, and the next one need not wait for its lease', async () => {
+      const { subject, own, other, lock, s1 } = await two();
+      await s1.vote({ term: 1, why: 'no answer' });
+      await s1.claim(1, ['s1']);
+      await subject.cut(own);
+      expect(await s1.nominate(nominationOf('n', { votes: ['s1'] }))).toBe(true);
+      const next = (await campaign(other, nodeNamed('n'), TTL_MS / 4))!;
+      expect(await next.establish(2)).toBe(true);
+      expect(lock.signal.aborted, 'it cannot know yet: the fence keeps its writes out').toBe(false);
+      await aborted(lock.signal);
+    });
+
+    test('that is cut off is over for itself first', async () => {
+      const subject = open();
+      const [own, other] = [await connectTo(subject), await connectTo(subject)];
+      const seat = await sit(own, 's1');
+      await subject.cut(own);
+      await aborted(seat.signal);
+      expect((await other.read()).sentinels).toHaveLength(1);
+      await eventually(async () => expect((await other.read()).sentinels).toEqual([]), LONG_MS);
+    });
+  });
+
+  describe('a master that goes', () => {
+    test('says who shall follow, as long as it holds the lock', async () => {
+      const coordinator = await connectTo(open());
+      const lock = (await campaign(coordinator, nodeNamed('a')))!;
+      await lock.establish(1);
+      const nomination = nominationOf('b', { by: 'operator' });
+      expect(await lock.nominate(nomination)).toBe(true);
+      expect((await coordinator.read()).nomination).toEqual(nomination);
+      await lock.release();
+      expect((await coordinator.read()).master).toBeNull();
+      expect(await lock.nominate(nominationOf('c')).catch(() => false)).toBe(false);
+      expect((await coordinator.read()).nomination).toEqual(nomination);
     });
   });
 }

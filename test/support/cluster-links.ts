@@ -1,6 +1,17 @@
 /** Worker streams within one process: what the kit asks of a `Link`, with faults at will. */
 import { EventEmitter, once } from 'node:events';
-import type { Accept, Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../../src/cluster/ports.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  Accept,
+  Dial,
+  Link,
+  LinkClosed,
+  LinkHandlers,
+  Probe,
+  ProbeAnswer,
+  ToMaster,
+  ToWorker,
+} from '../../src/cluster/ports.ts';
 
 /** Messages under way in one direction; beyond it `send` says that the buffer is full. */
 const BUFFER = 100;
@@ -78,18 +89,31 @@ export interface Stream {
 export class LinkNetwork {
   readonly streams: Stream[] = [];
   readonly #listeners = new Map<string, Accept>();
+  readonly #answers = new Map<string, () => ProbeAnswer | null>();
+  /** Probes of these addresses are not answered. */
+  readonly mute = new Set<string>();
   /** Dials to these addresses are refused. */
   readonly cutOff = new Set<string>();
   /** Dials of these are refused. */
   readonly #dead = new Set<string>();
 
-  listen(address: string, accept: Accept): void {
+  /** @param answer to probes; null: none */
+  listen(address: string, accept: Accept, answer: () => ProbeAnswer | null = () => null): void {
     this.#listeners.set(address, accept);
+    this.#answers.set(address, answer);
   }
+
+  readonly probe: Probe = async (address, deadlineMs) => {
+    const answer = this.#answers.get(address)?.() ?? null;
+    if (this.mute.has(address)) await sleep(deadlineMs);
+    if (answer === null || this.mute.has(address)) throw new Error('no answer');
+    return answer;
+  };
 
   /** What a process leaves behind when it is killed: its port is closed, its streams are broken. */
   kill(address: string, name: string): void {
     this.#listeners.delete(address);
+    this.#answers.delete(address);
     this.#dead.add(name);
     this.breakAll(address);
     this.breakFrom(name);

@@ -1,4 +1,4 @@
-import type { Fence, NodeInfo, NodeRecord, NodeRef } from '../../src/cluster/ports.ts';
+import type { Fence, NodeInfo, NodeRecord, NodeRef, Nomination } from '../../src/cluster/ports.ts';
 import { timingsWith, type Timings } from '../../src/cluster/timings.ts';
 
 /** About ten times as fast as the defaults, and with room for a busy machine. */
@@ -18,6 +18,13 @@ export const QUICK: Timings = timingsWith(
     suspectAfterMs: 500,
     silenceMs: 1_000,
     welcomeMs: 1_000,
+    sentinelTtlMs: 1_000,
+    sentinelProbeMs: 50,
+    sentinelProbeDeadlineMs: 150,
+    downAfterMs: 300,
+    termSettleMs: 300,
+    nomineeMs: 500,
+    tiltMs: 500,
     probeEveryMs: 20,
     probeDeadlineMs: 250,
     retryMinMs: 10,
@@ -40,6 +47,10 @@ export function record(change: Partial<NodeRecord> = {}): NodeRecord {
     version: '0.0.0',
     ...change,
   };
+}
+
+export function nominationOf(nodeId: string, change: Partial<Nomination> = {}): Nomination {
+  return { forTerm: 1, nodeId, reason: 'of a test', by: 's1', votes: [], candidates: [], ...change };
 }
 
 export const INFO: NodeInfo = {

@@ -37,12 +37,14 @@ async function start(nodeId: string, roles: ('worker' | 'candidate')[]) {
     coordinator: hub.coordinator(),
     fence,
     dial: (to, handlers) => network.dialAs(nodeId, to, handlers),
+    probe: network.probe,
+    quorum: 1,
     drivers,
     timings: QUICK,
     capacity: null,
     log,
   });
-  network.listen(address, node.accept);
+  network.listen(address, node.accept, () => node.answer());
   const ended = node.run(over.signal).finally(() => port.close());
   return { node, address, port, ended };
 }

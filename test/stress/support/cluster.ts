@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type {
+  CoordinatorView,
   MasterContext,
   Member,
   MemberEvent,
@@ -96,6 +97,13 @@ export class Term {
       send: (to, payload) => cluster.worker(to)?.receive(this.term, payload) ?? false,
       permit: (to, granted) => void this.permits.set(to.nodeId, granted),
       drain: (nodeId) => cluster.change(nodeId, { draining: true }),
+      cluster: {
+        quorum: 1,
+        reasons: { term: this.term, nodeId: node.nodeId, how: 'by rank', nomination: null, ranked: [node.nodeId] },
+        view: () => cluster.view,
+        handOver: () => Promise.reject(new Error('not here')),
+        inhibit: () => Promise.reject(new Error('not here')),
+      },
     };
   }
 }
@@ -105,6 +113,8 @@ export class FakeCluster implements AsyncDisposable {
   readonly store: Store;
   readonly workers: FakeWorker[] = [];
   master: Term | null = null;
+  /** What the coordinator says. */
+  view: CoordinatorView | null = null;
   /** The name of a call of the master to the store that is carried out, and whose answer is lost; once. */
   loseAnswerOf: keyof TaskStore | null = null;
   readonly #folder: string | null;
