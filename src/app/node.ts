@@ -17,6 +17,7 @@ import { openMysqlStore } from '../store/mysql.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
 import { StressMaster } from '../stress/master.ts';
+import { registeredOnly } from '../stress/service.ts';
 import { STRESS, type ClusterStatus } from '../stress/ports.ts';
 import type { Spill } from '../stress/spill.ts';
 import { StressWorker } from '../stress/worker.ts';
@@ -91,7 +92,7 @@ async function compose(
     api: () => drivers.master()?.api ?? null,
     master: () => addressOfMaster(node),
     problem: () => (node?.isBlind === true ? 'etcd does not answer' : null),
-    known: () => knownOf(node),
+    known: () => knownOf(node, config),
     services: [
       sessionService(
         accepting(() => node),
@@ -146,21 +147,13 @@ function addressOfMaster(node: Node | null): MasterAddress | null {
 }
 
 /** Without a master nobody judges the nodes: those that are registered are there, that is all. */
-function knownOf(node: Node | null): ClusterStatus | null {
+function knownOf(node: Node | null, { quorum }: NodeConfig): ClusterStatus | null {
   const view = node?.view() ?? null;
   if (node === null || view === null) return null;
   const master = node.isBlind ? null : (node.master()?.node ?? null);
-  const members = view.nodes.map((record) => ({
-    node: record,
-    registered: true,
-    connected: false,
-    leaving: false,
-    draining: false,
-    standing: 'suspect' as const,
-    info: null,
-    infoAtMs: 0,
-  }));
-  return { master, term: view.master?.term ?? 0, members, runs: [] };
+  const { nodes, sentinels, inhibit } = view;
+  const members = nodes.map(registeredOnly);
+  return { master, term: view.master?.term ?? 0, members, sentinels, quorum, inhibit, runs: [] };
 }
 
 function openStore({ dataFolder, mysqlUrl, clusterName, roles }: NodeConfig, log: Log): Store | null {

@@ -83,12 +83,22 @@ export function nodesText(nodes: readonly NodeMessage[]): string {
     node.info === null ? '' : percent(node.info.memory),
     node.info === null ? '' : String(node.info.running),
     node.address,
+    doubtsText(node),
     Object.entries(node.labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(','),
     node.version,
   ]);
-  return listText(['name', 'roles', 'state', 'cpu', 'memory', 'running', 'address', 'labels', 'version'], rows);
+  return listText(
+    ['name', 'roles', 'state', 'cpu', 'memory', 'running', 'address', 'doubted by', 'labels', 'version'],
+    rows,
+  );
+}
+
+/** Who gets no answer of it, and what is odd about that. */
+function doubtsText({ doubts, down, remark }: NodeMessage): string {
+  const who = doubts.map(({ sentinel }) => sentinel.replace('nodes/', '')).join(',');
+  return [down ? `${who} (down)` : who, remark].filter((part) => part !== '').join('; ');
 }
 
 function nodeState({ standing, leaving, draining, connected, registered, roles }: NodeMessage): string {

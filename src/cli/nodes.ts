@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { ClusterMessage } from '../rpc/messages.ts';
 import { CLUSTER_FLAG, nodeName, withCluster } from './cluster.ts';
-import { jsonText, nodesText, pairsText, sharesText } from './messages-text.ts';
+import { jsonText, nodesText, pairsText, sharesText, timestampText } from './messages-text.ts';
 import { writeText } from './output.ts';
 import { isJson, readLimit, upTo } from './pages.ts';
 import { runsText } from './runs.ts';
@@ -68,10 +68,18 @@ export function statusCommand() {
     });
 }
 
-function clusterText({ master, term, nodes, runs }: ClusterMessage): string {
+function sentinelText({ node, voteTerm, voteWhy }: ClusterMessage['sentinels'][number]): string {
+  return voteTerm === '0' ? node : `${node} (holds the master of term ${voteTerm} for down: ${voteWhy})`;
+}
+
+function clusterText({ master, term, nodes, runs, sentinels, failoverPause }: ClusterMessage): string {
   const head = pairsText([
     ['master', master === null ? 'none' : `${master.name} at ${master.address}`],
     ['term', term],
+    ['sentinels', sentinels.map(sentinelText).join(', ')],
+    ...(failoverPause === null
+      ? []
+      : [['failover', `paused since ${timestampText(failoverPause.since)}: ${failoverPause.reason}`] as const]),
   ]);
   const active = runs.flatMap(({ run }) => (run === null ? [] : [run]));
   const shares = runs.map((each) => `\n${each.run?.name ?? ''}\n${sharesText(each.shares)}`);

@@ -1,6 +1,7 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { VERSION } from '../app/version.ts';
 import { CodedError } from '../lib/errors.ts';
+import { clusterCommand } from './failover.ts';
 import { demo, demoCommand } from './demo.ts';
 import { EXIT } from './exit.ts';
 import { migrateCommand } from './migrate.ts';
@@ -57,6 +58,7 @@ export async function cli(argv: readonly string[]): Promise<number> {
     tasksCommand(),
     runsCommand(done),
     nodesCommand(),
+    clusterCommand(),
     statusCommand(),
   ];
   const program = programOf(verbs);

@@ -11,11 +11,13 @@ import type {
   ClusterMessage,
   EventMessage,
   NodeMessage,
+  NominationMessage,
   RunMessage,
   RunReportMessage,
   SecondMessage,
   ShareMessage,
   TaskMessage,
+  TermReasonsMessage,
   WatchRunMessage,
 } from './messages.ts';
 import { resumeWatch } from './resume.ts';
@@ -201,6 +203,24 @@ export class ClusterClient implements Disposable {
   /** @param name `nodes/a` */
   drainNode(name: string): Promise<NodeMessage> {
     return this.#call('DrainNode', { name });
+  }
+
+  /** @param term 0: the present one */
+  explainTerm(term: string): Promise<TermReasonsMessage> {
+    return this.#call('ExplainTerm', { term });
+  }
+
+  /** @param to `nodes/a`; empty: the best one */
+  failover(to: string, reason: string): Promise<NominationMessage> {
+    return this.#call('Failover', { to, reason });
+  }
+
+  async pauseFailover(reason: string): Promise<void> {
+    await this.#call('PauseFailover', { reason });
+  }
+
+  async resumeFailover(): Promise<void> {
+    await this.#call('ResumeFailover', {});
   }
 
   /** @param afterId stored events with greater ids, then new ones; null: only new ones */

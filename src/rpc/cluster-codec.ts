@@ -1,33 +1,78 @@
-import type { Member, MemberEvent, NodeInfo, NodeRecord } from '../cluster/ports.ts';
+import { opinionOf } from '../cluster/opinions.ts';
+import type { Member, MemberEvent, NodeInfo, NodeRecord, Nomination, TermReasons } from '../cluster/ports.ts';
 import { maskText } from '../lib/mask.ts';
 import type { ClusterStatus, EventRecord } from '../stress/ports.ts';
-import type { ClusterMessage, EventMessage, NodeInfoMessage, NodeMessage } from './messages.ts';
+import type {
+  ClusterMessage,
+  EventMessage,
+  NodeInfoMessage,
+  NodeMessage,
+  NominationMessage,
+  TermReasonsMessage,
+} from './messages.ts';
 import { nodeName } from './names.ts';
 import { runToMessage, sharesToMessages } from './run-codec.ts';
 import { timestampToMessage } from './well-known.ts';
 
 /** The cluster's nodes and events as the API tells of them. */
 
+const STANDINGS = { live: 'LIVE', suspect: 'SUSPECT', gone: 'GONE' } as const;
+
 export function clusterToMessage(status: ClusterStatus): ClusterMessage {
-  const { master, term, members, runs } = status;
+  const { master, term, members, runs, sentinels, inhibit } = status;
   const own = members.find(({ node }) => isSame(node, master));
   return {
-    master: master === null ? null : own === undefined ? recordToMessage(master) : memberToMessage(own, master),
+    master: master === null ? null : own === undefined ? recordToMessage(master) : memberToMessage(own, status),
     term: String(term),
     nodes: nodesOf(status),
     runs: runs.map(({ run, shares }) => ({ run: runToMessage(run, false), shares: sharesToMessages(run, shares) })),
+    sentinels: sentinels.map(({ nodeId, vote }) => ({
+      node: nodeName(nodeId),
+      voteTerm: String(vote?.term ?? 0),
+      voteWhy: vote?.why ?? '',
+    })),
+    failoverPause: inhibit === null ? null : { reason: inhibit.reason, since: timestampToMessage(inhibit.sinceWallMs) },
   };
 }
 
 /** By name. */
-export function nodesOf({ master, members }: ClusterStatus): NodeMessage[] {
-  return members
+export function nodesOf(status: ClusterStatus): NodeMessage[] {
+  return status.members
     .toSorted((a, b) => (a.node.nodeId < b.node.nodeId ? -1 : 1))
-    .map((member) => memberToMessage(member, master));
+    .map((member) => memberToMessage(member, status));
 }
 
-export function memberToMessage(member: Member, master: NodeRecord | null): NodeMessage {
+export function nominationToMessage(nomination: Nomination): NominationMessage {
+  const { forTerm, nodeId, reason, by, votes, candidates } = nomination;
+  return {
+    forTerm: String(forTerm),
+    node: nodeName(nodeId),
+    reason,
+    by: by === 'operator' ? by : nodeName(by),
+    votes: votes.map(nodeName),
+    candidates: candidates.map(({ nodeId: id, refused, score }) => ({ node: nodeName(id), refused, score })),
+  };
+}
+
+export function reasonsToMessage(reasons: TermReasons, wallMs: number): TermReasonsMessage {
+  const { term, nodeId, how, nomination, ranked } = reasons;
+  return {
+    term: String(term),
+    node: nodeName(nodeId),
+    time: timestampToMessage(wallMs),
+    how: how === 'nominated' ? 'NOMINATED' : 'BY_RANK',
+    nomination: nomination === null ? null : nominationToMessage(nomination),
+    ranked: ranked.map(nodeName),
+  };
+}
+
+/** The opinions of the sentinels come with it. */
+export function memberToMessage(
+  member: Member,
+  { master, sentinels, quorum }: Pick<ClusterStatus, 'master' | 'sentinels' | 'quorum'>,
+): NodeMessage {
   const { node, registered, connected, leaving, draining, standing, info } = member;
+  const { doubts, isDown, remark } = opinionOf(member, sentinels, quorum);
   return {
     ...recordToMessage(node),
     master: isSame(node, master),
@@ -35,8 +80,11 @@ export function memberToMessage(member: Member, master: NodeRecord | null): Node
     connected,
     leaving,
     draining,
-    standing: ({ live: 'LIVE', suspect: 'SUSPECT', gone: 'GONE' } as const)[standing],
+    standing: node.roles.includes('worker') ? STANDINGS[standing] : 'STANDING_UNSPECIFIED',
     info: info === null ? null : infoToMessage(info),
+    doubts: doubts.map(({ sentinel, why }) => ({ sentinel: nodeName(sentinel), why })),
+    down: isDown,
+    remark,
   };
 }
 
@@ -64,6 +112,9 @@ function recordToMessage(node: NodeRecord): NodeMessage {
     draining: false,
     standing: 'STANDING_UNSPECIFIED',
     info: null,
+    doubts: [],
+    down: false,
+    remark: '',
   };
 }
 
@@ -85,7 +136,7 @@ export function eventToMessage(event: EventRecord | MemberEvent): EventMessage {
   if ('member' in event) {
     const { kind, member } = event;
     const name = nodeName(member.node.nodeId);
-    const subjectNode = { ...memberToMessage(member, null) };
+    const subjectNode = memberToMessage(member, { master: null, sentinels: [], quorum: 1 });
     return {
       id: '0',
       time: timestampToMessage(Date.now()),

@@ -1,10 +1,20 @@
+import { invalid } from '../lib/errors.ts';
 import type { ClusterStatus, StressApi } from '../stress/ports.ts';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { publicService, type CallContext, type Service, type StreamCall } from './calls.ts';
-import { clusterToMessage, eventToMessage, memberToMessage, nodesOf } from './cluster-codec.ts';
-import type { EventMessage, NodeMessage } from './messages.ts';
+import {
+  clusterToMessage,
+  eventToMessage,
+  memberToMessage,
+  nodesOf,
+  nominationToMessage,
+  reasonsToMessage,
+} from './cluster-codec.ts';
+import type { EventMessage, NodeMessage, NominationMessage, TermReasonsMessage } from './messages.ts';
 import { pageToken, readNodeName, readPageSize, readPageToken } from './names.ts';
 import { unavailable } from './route.ts';
+
+const MAX_REASON_LENGTH = 500;
 
 /**
  * gostress.v1.ClusterService.
@@ -24,6 +34,16 @@ export function clusterService(context: CallContext, known: () => ClusterStatus 
         GetCluster: async (_request: object, api) => clusterToMessage(await api.status()),
         ListNodes: listNodes,
         DrainNode: drainNode,
+        ExplainTerm: explainTerm,
+        Failover: failover,
+        PauseFailover: async ({ reason }: { reason: string }, api) => {
+          await api.inhibitFailover(readReason(reason, 'by an operator'));
+          return {};
+        },
+        ResumeFailover: async (_request: object, api) => {
+          await api.inhibitFailover(null);
+          return {};
+        },
       },
       streaming: { WatchEvents: (request: WatchEventsRequest, call) => watchEvents(request, call, context) },
       noMaster: { GetCluster: knownCluster },
@@ -47,8 +67,25 @@ async function listNodes(request: ListNodesRequest, api: StressApi): Promise<obj
 
 async function drainNode({ name }: { name: string }, api: StressApi): Promise<NodeMessage> {
   const member = await api.drainNode(readNodeName(name));
-  const { master } = await api.status();
-  return memberToMessage(member, master);
+  return memberToMessage(member, await api.status());
+}
+
+async function explainTerm({ term }: { term: string }, api: StressApi): Promise<TermReasonsMessage> {
+  const { reasons, wallMs } = await api.explainTerm(term === '0' ? null : Number(term));
+  return reasonsToMessage(reasons, wallMs);
+}
+
+async function failover({ to, reason }: { to: string; reason: string }, api: StressApi): Promise<NominationMessage> {
+  const successor = to === '' ? null : readNodeName(to, 'to');
+  return nominationToMessage(await api.failover(successor, readReason(reason, 'a planned switchover')));
+}
+
+/** It is kept in etcd and shown to all. @throws CodedError INVALID_INPUT */
+function readReason(text: string, otherwise: string): string {
+  if (text.length > MAX_REASON_LENGTH) {
+    throw invalid(`reason: expected at most ${MAX_REASON_LENGTH} characters, found ${text.length}`);
+  }
+  return text === '' ? otherwise : text;
 }
 
 interface WatchEventsRequest {

@@ -225,6 +225,9 @@ export interface NodeMessage {
   draining: boolean;
   standing: 'STANDING_UNSPECIFIED' | 'LIVE' | 'SUSPECT' | 'GONE';
   info: NodeInfoMessage | null;
+  doubts: readonly { sentinel: string; why: string }[];
+  down: boolean;
+  remark: string;
 }
 
 export interface NodeInfoMessage {
@@ -243,6 +246,26 @@ export interface ClusterMessage {
   term: string;
   nodes: readonly NodeMessage[];
   runs: readonly { run: RunMessage | null; shares: readonly ShareMessage[] }[];
+  sentinels: readonly { node: string; voteTerm: string; voteWhy: string }[];
+  failoverPause: { reason: string; since: Time | null } | null;
+}
+
+export interface NominationMessage {
+  forTerm: string;
+  node: string;
+  reason: string;
+  by: string;
+  votes: readonly string[];
+  candidates: readonly { node: string; refused: string; score: string }[];
+}
+
+export interface TermReasonsMessage {
+  term: string;
+  node: string;
+  time: Time | null;
+  how: 'HOW_UNSPECIFIED' | 'NOMINATED' | 'BY_RANK';
+  nomination: NominationMessage | null;
+  ranked: readonly string[];
 }
 
 export interface EventMessage {

@@ -46,10 +46,10 @@ export function readRunName(text: string): RunName {
   return { taskId, number: Number(number) };
 }
 
-/** @returns the node id. @throws CodedError INVALID_INPUT */
-export function readNodeName(text: string): string {
+/** @param field its place in the request. @returns the node id. @throws CodedError INVALID_INPUT */
+export function readNodeName(text: string, field = 'name'): string {
   const id = NODE.exec(text)?.[1];
-  if (id === undefined) throw invalid(`name: expected a name like "nodes/a", found ${showName(text)}`);
+  if (id === undefined) throw invalid(`${field}: expected a name like "nodes/a", found ${showName(text)}`);
   return id;
 }
 

@@ -1,4 +1,4 @@
-import type { EventRecord } from '../stress/ports.ts';
+import type { EventRecord, TaskStore } from '../stress/ports.ts';
 import { cut } from './run-row.ts';
 import type { Db } from './tables.ts';
 
@@ -23,9 +23,10 @@ export async function insertEvent(
 /** In their order; without `after` the latest ones. */
 export async function readEvents(
   db: Db,
-  { after, limit }: { after: bigint | null; limit: number },
+  { after, limit, of }: Parameters<TaskStore['events']>[0],
 ): Promise<readonly EventRecord[]> {
-  const query = db.selectFrom('event').selectAll().limit(limit);
+  let query = db.selectFrom('event').selectAll().limit(limit);
+  if (of !== undefined) query = query.where('kind', '=', of.kind).where('term', '=', of.term);
   const rows =
     after === null
       ? (await query.orderBy('id', 'desc').execute()).reverse()

@@ -2,7 +2,15 @@
  * What the stress driver needs from outside (the store), gives to outside (the API), and says over the worker stream.
  * Ids of rows are bigint: they may pass 2^53. `wallMs` is milliseconds since 1970; run time is ms since the run's start.
  */
-import type { MemberEvent, Member, NodeRecord } from '../cluster/ports.ts';
+import type {
+  Inhibit,
+  Member,
+  MemberEvent,
+  NodeRecord,
+  Nomination,
+  SentinelRecord,
+  TermReasons,
+} from '../cluster/ports.ts';
 import type { RunAccount } from '../task/account.ts';
 import type { Plan, Share } from '../task/plan.ts';
 import type { Sample } from '../task/sample.ts';
@@ -120,7 +128,7 @@ export interface EventRecord {
   wallMs: number;
   term: number;
   nodeId: string;
-  /** `run.state`, `node.joined`, `node.left`, `master.elected`, `share.moved` … */
+  /** `run.state`, `node.joined`, `node.left`, `node.down`, `master.elected`, `share.moved` … */
   kind: string;
   /** `tasks/42/runs/3`, `nodes/a`, or empty. */
   subject: string;
@@ -221,8 +229,12 @@ export interface TaskStore {
    */
   samples(runId: bigint, fromSecond: number, toSecond: number): Promise<readonly SampleRecord[]>;
   addEvent(event: Omit<EventRecord, 'id'>): Promise<void>;
-  /** In their order, those after one; null: the latest ones. */
-  events(options: { after: bigint | null; limit: number }): Promise<readonly EventRecord[]>;
+  /** In their order, those after one; null: the latest ones. @param options.of only of this kind, in this term */
+  events(options: {
+    after: bigint | null;
+    limit: number;
+    of?: { kind: string; term: number };
+  }): Promise<readonly EventRecord[]>;
   close(): Promise<void>;
 }
 
@@ -353,7 +365,14 @@ export type ReportMaker = (run: RunRecord, results: RunResults) => Promise<Reado
 export interface ClusterStatus {
   master: NodeRecord | null;
   term: number;
+  /** Workers as the master sees them; of all other nodes only the record counts. */
   members: readonly Member[];
+  /** Those that live, and whom they hold for down. */
+  sentinels: readonly SentinelRecord[];
+  /** Sentinels that must agree at least that a node is down. */
+  quorum: number;
+  /** null: automatic failover is on. */
+  inhibit: Inhibit | null;
   runs: readonly { run: RunRecord; shares: readonly AssignmentRecord[] }[];
 }
 
@@ -395,5 +414,11 @@ export interface StressApi {
   getRunReport(taskId: bigint, number: number): Promise<RunReport>;
   status(): Promise<ClusterStatus>;
   drainNode(nodeId: string): Promise<Member>;
+  /** Why the master of a term became it; null: of this term. NOT_FOUND when nothing is kept of it. */
+  explainTerm(term: number | null): Promise<{ reasons: TermReasons; wallMs: number }>;
+  /** Ends this mastership in favour of a node; null: of the best one. */
+  failover(to: string | null, reason: string): Promise<Nomination>;
+  /** Pauses automatic failover with a reason, or (null) resumes it. */
+  inhibitFailover(reason: string | null): Promise<void>;
   watchEvents(after: bigint | null, signal: AbortSignal): AsyncIterable<EventRecord | MemberEvent>;
 }

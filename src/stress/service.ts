@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Member } from '../cluster/ports.ts';
+import type { Member, NodeRecord, Nomination } from '../cluster/ports.ts';
 import { CodedError, invalid } from '../lib/errors.ts';
 import { FINAL_STATES, type RunState } from '../task/status.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
@@ -19,6 +19,7 @@ import type {
   TaskStore,
   Wanted,
 } from './ports.ts';
+import { readReasons } from './term-reasons.ts';
 import { mergedSeconds } from './seconds.ts';
 import type { MasterSession } from './session.ts';
 import { strategyNamed } from './strategy.ts';
@@ -163,7 +164,32 @@ export class StressService implements StressApi {
   async status(): Promise<ClusterStatus> {
     const { context, controls } = this.#session;
     const runs = controls.map(({ run, shares }) => ({ run, shares }));
-    return Promise.resolve({ master: context.node, term: context.term, members: context.members(), runs });
+    const { quorum, ...control } = context.cluster;
+    const { nodes, sentinels, inhibit } = control.view() ?? { nodes: [], sentinels: [], inhibit: null };
+    const workers = context.members();
+    const isMember = ({ nodeId }: NodeRecord) => workers.some(({ node }) => node.nodeId === nodeId);
+    const members = [...workers, ...nodes.filter((node) => !isMember(node)).map(registeredOnly)];
+    return Promise.resolve({ master: context.node, term: context.term, members, sentinels, quorum, inhibit, runs });
+  }
+
+  async explainTerm(term: number | null): ReturnType<StressApi['explainTerm']> {
+    const { term: current, cluster } = this.#session.context;
+    const found = await readReasons(this.#store, term ?? current);
+    if (found !== null) return found;
+    // Not written yet.
+    if (term === null || term === current) return { reasons: cluster.reasons, wallMs: Date.now() };
+    throw new CodedError('NOT_FOUND', `term ${term}: nothing is kept of its election`);
+  }
+
+  async failover(to: string | null, reason: string): Promise<Nomination> {
+    return this.#session.context.cluster.handOver(to, reason);
+  }
+
+  async inhibitFailover(reason: string | null): Promise<void> {
+    await this.#session.context.cluster.inhibit(reason);
+    const { events, context } = this.#session;
+    const [kind, text] = reason === null ? ['failover.resumed', 'by an operator'] : ['failover.paused', reason];
+    events.add(kind, `nodes/${context.node.nodeId}`, text);
   }
 
   async drainNode(nodeId: string): Promise<Member> {
@@ -245,6 +271,12 @@ export class StressService implements StressApi {
       await session.changed.after(seen, leftMs, session.context.signal);
     }
   }
+}
+
+/** A node that is no worker: nobody judges it here. */
+export function registeredOnly(node: NodeRecord): Member {
+  const nothing = { connected: false, leaving: false, draining: false, info: null, infoAtMs: 0 };
+  return { node, registered: true, standing: 'suspect', ...nothing };
 }
 
 function notFound(name: string): never {

@@ -2,6 +2,7 @@ import type { MasterContext, MemberEvent, NodeRef } from '../cluster/ports.ts';
 import { nowMs } from '../lib/clock.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { Doubts } from './doubts.ts';
 import { Early } from './early.ts';
 import { EventWriter } from './event-writer.ts';
 import { LateResults } from './late-results.ts';
@@ -10,6 +11,7 @@ import type { RunRecord, StressHello, StressToMaster, TaskStore } from './ports.
 import { Changed, Fenced, RunControl, type RunHouse } from './run-control.ts';
 import type { SampleKey } from './stored-run.ts';
 import { Strays } from './strays.ts';
+import { REASONS_KIND, reasonsSentence, reasonsText } from './term-reasons.ts';
 import { runName } from './view.ts';
 import { Wake } from './wake.ts';
 import { Workforce } from './workforce.ts';
@@ -41,6 +43,7 @@ export class MasterSession {
   readonly #strays: Strays;
   readonly #workforce: Workforce;
   readonly #house: RunHouse;
+  readonly #doubts: Doubts;
   readonly #controls = new Map<bigint, RunControl>();
   readonly #wake = new Wake();
   /** What comes before the runs are read. */
@@ -79,6 +82,7 @@ export class MasterSession {
     this.#late = new LateResults({ store, term: context.term, ledger: this.#ledger, log });
     this.#workforce = new Workforce({ context, loadsBeside: (run) => this.#loadsBeside(run) });
     this.#house = this.#makeHouse(send);
+    this.#doubts = new Doubts(context.cluster);
   }
 
   // --- For the API -----------------------------------------------------------------------------------------------
@@ -107,7 +111,10 @@ export class MasterSession {
     listening.use(context.onHello((from, state) => this.#hello(from, state)));
     listening.use(context.onMessage((from, payload) => this.#arrived(from, payload as StressToMaster)));
     listening.use(context.onMember((event) => this.#member(event)));
-    this.events.add('master.elected', `nodes/${context.node.nodeId}`, `master of term ${context.term}`);
+    const { reasons } = context.cluster;
+    const subject = `nodes/${context.node.nodeId}`;
+    this.events.add('master.elected', subject, reasonsSentence(reasons));
+    this.events.add(REASONS_KIND, subject, reasonsText(reasons));
     const writing = Promise.all([this.#ledger.run(context.signal), this.events.run(context.signal)]);
     writing.catch((error: unknown) => context.stepDown(`results cannot be written: ${errorMessage(error)}`));
     while (!context.signal.aborted) {
@@ -127,6 +134,9 @@ export class MasterSession {
 
   async #pass(): Promise<void> {
     this.#workforce.changed();
+    for (const { kind, subject, text } of this.#doubts.changes(this.context.members())) {
+      this.events.add(kind, subject, text);
+    }
     try {
       if (await this.#read()) {
         for (const control of this.controls) await this.#passOf(control);
@@ -263,7 +273,12 @@ export class MasterSession {
     this.#wake.tell();
   }
 
-  #member({ kind, member: { node } }: MemberEvent): void {
+  #member(event: MemberEvent): void {
+    const {
+      kind,
+      member: { node },
+    } = event;
+    if (kind === 'deleted') this.#doubts.forget(event);
     if (kind === 'added') this.events.add('node.joined', `nodes/${node.nodeId}`, `${node.address} joined`);
     if (kind === 'deleted') {
       this.events.add('node.left', `nodes/${node.nodeId}`, `${node.address} left`);

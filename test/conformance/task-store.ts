@@ -666,6 +666,24 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect(await texts(first!.id, 10)).toEqual(['2', '3', '4']);
     });
 
+    test('of one kind and term are found among others', async () => {
+      const event = { wallMs: 1, nodeId: 'a', subject: '' };
+      for (const [kind, term, text] of [
+        ['x', 1, '1'],
+        ['x', 2, '2'],
+        ['y', 2, '3'],
+        ['x', 2, '4'],
+        ['x', 3, '5'],
+      ] as const) {
+        await store.tasks.addEvent({ ...event, kind, term, text });
+      }
+      const texts = async (kind: string, term: number, limit: number) =>
+        (await store.tasks.events({ after: null, limit, of: { kind, term } })).map(({ text }) => text);
+      expect(await texts('x', 2, 10)).toEqual(['2', '4']);
+      expect(await texts('x', 2, 1)).toEqual(['4']);
+      expect(await texts('y', 1, 10)).toEqual([]);
+    });
+
     test('of any length are kept, cut', async () => {
       const long = 'ä'.repeat(100_000);
       await store.tasks.addEvent({ wallMs: 1, term: 1, nodeId: long, kind: long, subject: long, text: long });

@@ -236,7 +236,7 @@ describe('a share', () => {
     await cluster.reaches(run, 'RUNNING');
     const events = await cluster.store.tasks.events({ after: null, limit: 100 });
     const kinds = new Set(events.map(({ kind }) => kind));
-    expect([...kinds].sort()).toEqual(['master.elected', 'node.joined', 'run.state', 'share.moved']);
+    expect([...kinds].sort()).toEqual(['master.elected', 'master.reasons', 'node.joined', 'run.state', 'share.moved']);
   });
 
   it('of a worker that was drained is not given back to it', async () => {
