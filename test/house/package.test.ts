@@ -92,6 +92,18 @@ describe('the package, installed elsewhere', () => {
     expect(odd.map(({ name }) => name)).toEqual([]);
   });
 
+  it('imports only what is in it: tsc leaves some paths as they are in the sources', async () => {
+    const files = await readdir(installed('dist'), { recursive: true });
+    const code = files.filter((name) => name.endsWith('.js'));
+    const lost: string[] = [];
+    for (const name of code) {
+      const text = await readFile(join(installed('dist'), name), 'utf8');
+      if (/\b(import\(|from )['"][.][^'"]*[.]ts['"]/.test(text)) lost.push(name);
+    }
+    expect(lost).toEqual([]);
+    expect(code.length).toBeGreaterThan(100);
+  });
+
   it('prints its version by npx', async () => {
     const { stdout } = await run('npx', ['--no-install', 'gostress', '--version'], { cwd: home, env: oldEnv });
     expect(stdout).toBe(`${MANIFEST.version}\n`);

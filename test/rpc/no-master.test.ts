@@ -34,7 +34,7 @@ async function ask(address: string, method: string, hop: string | null = null): 
 }
 
 const PROBLEM = 'etcd does not answer';
-const KNOWN = { master: null, term: 7, members: [], runs: [] };
+const KNOWN = { master: null, term: 7, members: [], sentinels: [], quorum: 1, inhibit: null, runs: [] };
 
 test('while there is no master the answer says so, and names what keeps a node from knowing of one', async () => {
   const electing = await start({});
