@@ -26,6 +26,8 @@ export class EtcdSeat implements SentinelSeat {
   readonly #lease: RenewedLease;
   readonly #options: EtcdSeatOptions;
   #voteKey: string | null = null;
+  /** Of the failover that this sentinel leads, as far as it knows. */
+  #claimKey: string | null = null;
 
   constructor(lease: RenewedLease, options: EtcdSeatOptions) {
     this.#lease = lease;
@@ -46,7 +48,10 @@ export class EtcdSeat implements SentinelSeat {
 
   async vote(vote: { term: number; why: string } | null): Promise<void> {
     const key = vote === null ? null : this.#keyOfVote(vote.term, this.#options.nodeId);
-    if (this.#voteKey !== null && this.#voteKey !== key) await this.#delete(this.#voteKey);
+    if (this.#voteKey !== key) {
+      await this.#giveClaimBack();
+      if (this.#voteKey !== null) await this.#delete(this.#voteKey);
+    }
     this.#voteKey = key;
     if (key !== null) await this.#put(key, vote!.why);
   }
@@ -66,7 +71,9 @@ export class EtcdSeat implements SentinelSeat {
       'claim the failover',
       claiming.then(keys.put(key).value(nodeId).lease(leaseId)).commit(),
     );
-    return succeeded || (await ask('read the claim of the failover', keys.get(key).string())) === nodeId;
+    const isMine = succeeded || (await ask('read the claim of the failover', keys.get(key).string())) === nodeId;
+    if (isMine) this.#claimKey = key;
+    return isMine;
   }
 
   async nominate(nomination: Nomination): Promise<boolean> {
@@ -81,8 +88,8 @@ export class EtcdSeat implements SentinelSeat {
       .and(KEYS.inhibit, 'Create', '==', 0);
     for (const id of votes) ending = ending.and(this.#keyOfVote(forTerm, id), 'Create', '>', 0);
     const put = keys.put(KEYS.nomination).value(JSON.stringify(nomination));
-    const transaction = ending.then(keys.delete().key(lock.key), put).commit();
-    const { succeeded } = await ask('nominate the next master', transaction);
+    const done = [keys.delete().key(lock.key), keys.delete().key(`${KEYS.claim}${forTerm}`), put];
+    const { succeeded } = await ask('nominate the next master', ending.then(...done).commit());
     if (succeeded) await this.#revoke(lock.leaseId);
     return succeeded;
   }
@@ -108,6 +115,15 @@ export class EtcdSeat implements SentinelSeat {
   async #revoke(leaseId: string): Promise<void> {
     const revoking = ask('revoke the lease of the lock', this.#options.leaseClient.leaseRevoke({ ID: leaseId }));
     await revoking.catch(() => undefined);
+  }
+
+  /** A claim for each failover would add up as long as this sentinel lives. */
+  async #giveClaimBack(): Promise<void> {
+    const { keys, nodeId } = this.#options;
+    const key = this.#claimKey;
+    if (key === null) return;
+    await ask('give the claim back', keys.if(key, 'Value', '==', nodeId).then(keys.delete().key(key)).commit());
+    this.#claimKey = null;
   }
 
   async #put(key: string, value: string): Promise<void> {

@@ -38,6 +38,11 @@ export class HubSeats {
       .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   }
 
+  vote(seat: HubSeat, vote: SentinelRecord['vote']): void {
+    if (seat.vote?.term !== vote?.term && this.#claim?.nodeId === seat.sentinel.nodeId) this.#claim = null;
+    seat.vote = vote;
+  }
+
   claim({ sentinel: { nodeId } }: HubSeat, term: number, votes: readonly string[]): boolean {
     if (this.#claim?.term === term) return this.#claim.nodeId === nodeId;
     if (!this.#haveVoted(term, votes)) return false;

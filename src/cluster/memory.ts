@@ -254,7 +254,7 @@ export class MemoryCoordinator implements Coordinator {
       return act();
     };
     return Object.assign(renewed, {
-      vote: (vote: SentinelRecord['vote']) => reached(() => hub.say(seat, (own) => (own.vote = vote))),
+      vote: (vote: SentinelRecord['vote']) => reached(() => hub.say(seat, (own) => hub.seats.vote(own, vote))),
       doubt: (node: NodeRef, why: string | null) =>
         reached(() =>
           hub.say(seat, ({ doubts }) => {

@@ -166,7 +166,7 @@ export interface Registration extends Lease {
 
 /** A sentinel's place. What it says stands under its lease: it ends with the sentinel. */
 export interface SentinelSeat extends Lease {
-  /** Holds the master of the term for down, or (null) nobody. */
+  /** Holds the master of the term for down, or (null) nobody. Who changes it leads no failover any more. */
   vote(vote: { term: number; why: string } | null): Promise<void>;
   /** A process does not answer, or (`why` null) answers again. */
   doubt(node: NodeRef, why: string | null): Promise<void>;

@@ -146,6 +146,9 @@ describe.skipIf(ETCD_MISSING !== null)('sentinels with etcd', { timeout: 60_000 
     console.log(`the next master came ${Math.round(nowMs() - diedAtMs)} ms after the death of the sentinel that led`);
     expect(next.reasons.nomination!.by).toMatch(/^s[23]$/);
     expect(next.reasons.nomination!.votes).toEqual(['s2', 's3']);
+    mute.delete('a');
+    const left = () => etcd.values(`/gostress/s${clusters}/sentinel/`);
+    await eventually(async () => expect(await left(), 'nothing of a failover stays').toEqual([]));
   });
 
   test('that are gone all together leave the cluster as it was: an operator hands the mastership over', async () => {

@@ -354,8 +354,12 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       expect(await s1.claim(1, ['s1', 's2'])).toBe(true);
       expect(await s1.claim(1, ['s1', 's2']), 'asked again').toBe(true);
       expect(await s2.claim(1, ['s1', 's2'])).toBe(false);
-      await s1.release();
-      expect(await s2.claim(1, ['s2'])).toBe(true);
+      await s1.vote(null);
+      expect(await s2.claim(1, ['s2']), 'it has taken its vote back').toBe(true);
+      await s1.vote({ term: 1, why: 'no answer' });
+      expect(await s1.claim(1, ['s1', 's2'])).toBe(false);
+      await s2.release();
+      expect(await s1.claim(1, ['s1'])).toBe(true);
     });
 
     test('that leads ends the term: the lock is free, the nomination stands until the next term, the old master learns of it', async () => {
