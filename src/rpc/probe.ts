@@ -1,8 +1,8 @@
-import type { handleUnaryCall, MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { status, type handleUnaryCall, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Probe, ProbeAnswer } from '../cluster/ports.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import { Channel } from './channel.ts';
-import { toStatus } from './errors.ts';
+import { isServiceError, toStatus } from './errors.ts';
 import { loadProto } from './loader.ts';
 import { unavailable } from './route.ts';
 
@@ -58,7 +58,7 @@ export class Prober implements Disposable {
       const bytes = await channel.unary(method.path, method.requestSerialize({}), deadlineMs, null);
       return fromMessage(method.responseDeserialize(bytes));
     } catch (error) {
-      throw unavailable(`${address} does not answer a probe: ${errorMessage(error)}`, error);
+      throw unavailable(`${address} does not answer a probe: ${whyNot(error, deadlineMs)}`, error);
     }
   };
 
@@ -78,6 +78,15 @@ export class Prober implements Disposable {
     }
     return channel;
   }
+}
+
+/** In few words: they are kept with votes and terms. */
+function whyNot(error: unknown, deadlineMs: number): string {
+  if (!isServiceError(error)) return errorMessage(error);
+  if (error.code === status.DEADLINE_EXCEEDED) return `nothing came within ${deadlineMs} ms`;
+  return error.details
+    .replace(/^No connection established. Last error: (Error: )?/, '')
+    .replace(/ Resolution note: $/, '');
 }
 
 function toMessage({ nodeId, incarnation, term, isMaster, info }: ProbeAnswer): AnswerMessage {

@@ -48,7 +48,9 @@ test('a probe has its deadline, whether nobody answers or nobody listens', async
   await once(silent, 'listening');
   const { port } = silent.address() as AddressInfo;
   const beganAtMs = performance.now();
-  await expect(prober.probe(`127.0.0.1:${port}`, 200)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(prober.probe(`127.0.0.1:${port}`, 200)).rejects.toThrow(/: nothing came within 200 ms$/);
   expect(performance.now() - beganAtMs).toBeLessThan(5_000);
-  await expect(prober.probe('127.0.0.1:1', 200)).rejects.toThrow('127.0.0.1:1 does not answer a probe');
+  await expect(prober.probe('127.0.0.1:1', 200)).rejects.toThrow(
+    /^127.0.0.1:1 does not answer a probe: connect ECONNREFUSED 127.0.0.1:1/,
+  );
 });
