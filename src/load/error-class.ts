@@ -73,8 +73,8 @@ function classifyExchange(code: string, error: SystemError, ended: boolean): Err
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
       return ended ? 'closed' : 'protocol';
     case 'UND_ERR_HEADERS_OVERFLOW':
-    // undici asserts what it takes for granted of an answer: a status of at least 100, for one.
     case 'ERR_ASSERTION':
+      // undici asserts what it takes for granted of an answer: a status of at least 100, for one.
       return 'protocol';
     case 'EPROTO':
       return 'tls';
