@@ -59,6 +59,7 @@ export async function readConfigInput(sources: ConfigSources): Promise<Given> {
       for (const { path: below, message } of problemsOf(result.error.issues, [])) {
         problems.push(`${place(below)}: ${message}`);
       }
+      if (key === 'timings') input[key] = goodTimings(value);
     }
   }
   const missing = (key: ConfigName, expected: string): string =>
@@ -72,6 +73,15 @@ export async function readConfigInput(sources: ConfigSources): Promise<Given> {
     at: (key, problem) => `${found.get(key)?.place([]) ?? key}: ${problem}`,
     missing,
   };
+}
+
+/** Of timings some of which are wrong, the others: what they lean on is judged at the same time. */
+function goodTimings(value: unknown): ConfigInput['timings'] {
+  if (typeof value !== 'object' || value === null) return {};
+  const each = Object.entries(value).map(([name, text]) =>
+    configInput.shape.timings.safeParse({ [name]: text as unknown }),
+  );
+  return Object.assign({}, ...each.map(({ data }) => data ?? {})) as ConfigInput['timings'];
 }
 
 async function addFile(file: string, source: string, found: Map<ConfigName, Found>, problems: string[]): Promise<void> {

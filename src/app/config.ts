@@ -96,6 +96,7 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
   const given = await readConfigInput(sources);
   const { input, problems } = given;
   problems.push(...rulesAcross(given, sources.purpose));
+  for (const file of input.drivers ?? []) await checkReadable('drivers', file, given);
   const etcd = given.isStandalone ? null : await readEtcd(input, given);
   const timings = { ...DEFAULT_TIMINGS, ...TIMING_PROFILES[input.timingProfile ?? 'default'], ...input.timings };
   problems.push(
@@ -179,15 +180,18 @@ function rulesAcross(given: Given, purpose: ConfigSources['purpose']): string[] 
   return problems.concat(etcdProblems(given));
 }
 
-async function readEtcd(input: ConfigInput, { problems, at }: Given): Promise<EtcdConfig> {
+async function checkReadable(key: ConfigName, file: string, { problems, at }: Given): Promise<void> {
+  try {
+    await access(file, constants.R_OK);
+  } catch (error) {
+    problems.push(at(key, `cannot read ${show(file)}: ${systemReason(error)}`));
+  }
+}
+
+async function readEtcd(input: ConfigInput, given: Given): Promise<EtcdConfig> {
   for (const key of ['etcdCa', 'etcdCert', 'etcdKey'] as const) {
     const file = input[key];
-    if (file === undefined) continue;
-    try {
-      await access(file, constants.R_OK);
-    } catch (error) {
-      problems.push(at(key, `cannot read ${show(file)}: ${systemReason(error)}`));
-    }
+    if (file !== undefined) await checkReadable(key, file, given);
   }
   const { etcdHosts = [], etcdUser, etcdPassword, etcdCa, etcdCert, etcdKey } = input;
   return {

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CONFIG_NAMES, flagOf, variableOf } from '../../src/app/config-keys.ts';
 import { configSecrets, readConfig, type ConfigSources, type NodeConfig } from '../../src/app/config.ts';
 import { CodedError } from '../../src/lib/errors.ts';
 
@@ -85,6 +86,7 @@ test('lists, maps and durations are read from every source', async () => {
 });
 
 test('files that a config file names lie beside it', async () => {
+  writeFileSync(path.join(folder, 'own.js'), '');
   const file = fileOf('drivers: [./own.js]\ndataFolder: data\n');
   const config = await configOf({ file, purpose: 'server' });
   expect(config.drivers).toEqual([path.join(folder, 'own.js')]);
@@ -231,4 +233,39 @@ test('a file that is not there, or no YAML, is told', async () => {
   ]);
   await expect(read({ file: fileOf('a: [') })).rejects.toThrow(/node\.yaml:1:\d+: not valid YAML/);
   expect((await problemsOf({ file: fileOf('- a'), purpose: 'server' }))[0]).toContain('expected a map of keys');
+});
+
+describe('a mistake does not hide another', () => {
+  test('in timings that are wrong in name, in value and against each other', async () => {
+    const flags = { ...CLUSTER, timings: 'nope=1s,ping=soon,leaseTtl=1s' };
+    const problems = await problemsFound({ flags });
+    for (const words of ['nope', 'ping', 'leaseTtlMs: expected at least 2000, found 1000']) {
+      expect(problems.join('\n')).toContain(words);
+    }
+  });
+
+  test('in drivers that are not there, beside others', async () => {
+    const flags = { ...CLUSTER, drivers: ['/nowhere/a.js', '/nowhere/b.js'], priority: '-1' };
+    expect(await problemsFound({ flags })).toEqual([
+      expect.stringMatching(/^--priority: /),
+      '--driver: cannot read "/nowhere/a.js": no such file or folder',
+      '--driver: cannot read "/nowhere/b.js": no such file or folder',
+    ]);
+  });
+
+  async function problemsFound(sources: Partial<ConfigSources>): Promise<readonly string[]> {
+    const error = await read(sources).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(CodedError);
+    return (error as CodedError).problems;
+  }
+});
+
+test('the page of the room names every key with its variable and its flag', () => {
+  const page = readFileSync(new URL('../../src/app/README.md', import.meta.url), 'utf8');
+  for (const key of CONFIG_NAMES) {
+    expect(page).toContain(`| \`${key}\`, \`${variableOf(key)}\`, \`${flagOf(key)}`);
+  }
 });
