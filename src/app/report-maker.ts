@@ -45,7 +45,7 @@ function endOf(run: RunRecord, durationMs: number, account: RunAccount): RunEnd 
 
 function stopOf({ state, reason, wanted }: RunRecord, isPlanOver: boolean, account: RunAccount): RunEnd['stop'] {
   if (state === 'FAILED' || state === 'CANCELLED') return { kind: 'aborted', reason: reason || state };
-  if (!FINAL_STATES.has(state)) return { kind: 'drained', reason: `not ended yet: ${state}` };
+  if (!FINAL_STATES.has(state)) return { kind: 'running', reason: state };
   if (wanted.state === 'STOPPED' && !isPlanOver) return { kind: 'drained', reason: 'stopped' };
   // What was missing when the run was closed may have come since.
   return { kind: 'completed', reason: account.isComplete ? '' : reason };

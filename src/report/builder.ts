@@ -50,7 +50,7 @@ export interface Second {
 /** What is known when it has ended. */
 export interface RunEnd {
   endedAt: Date;
-  stop: { kind: 'completed' | 'drained' | 'aborted'; reason: string };
+  stop: { kind: 'completed' | 'drained' | 'aborted' | 'running'; reason: string };
   /** Of a run on a cluster. */
   account?: RunAccount;
   /** The whole plan as it was changed while the run went on; absent: it was not. */

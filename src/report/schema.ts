@@ -101,7 +101,7 @@ const runSchema = z.object({
   endedAt: z.iso.datetime(),
   durationMs: ms.describe('From the start of the plan to the last answer.'),
   warmupMs: ms.describe('Part of it that was warm-up.'),
-  stop: z.object({ kind: z.enum(['completed', 'drained', 'aborted']), reason: z.string() }),
+  stop: z.object({ kind: z.enum(['completed', 'drained', 'aborted', 'running']), reason: z.string() }),
   client: z.string().describe('Protocol client that sent the hits.'),
   threads: count.nullable().describe('Engine threads; null: of several workers, not known.'),
   workers: count.nullable().describe('Nodes of a cluster that had a share; null: not run on a cluster.'),

@@ -43,7 +43,8 @@ function headlineText({ createdBy, task, plan, run, headline, latencies }: Repor
   const workers = run.workers === null ? '' : `${run.workers} ${run.workers === 1 ? 'worker' : 'workers'}, `;
   const threads = run.threads === null ? '' : `${run.threads} ${run.threads === 1 ? 'thread' : 'threads'}, `;
   const method = task.request.method ?? defaultMethod(task.request.body !== undefined);
-  const stop = run.stop.kind === 'completed' ? 'completed' : `${run.stop.kind}: ${oneLine(run.stop.reason)}`;
+  const how = run.stop.kind === 'running' ? 'and goes on' : run.stop.kind;
+  const stop = how === 'completed' ? how : `${how}: ${oneLine(run.stop.reason)}`;
   return [
     `GoStress ${createdBy.version}: ${oneLine(`${method} ${task.request.url}`)}`,
     paint('dim', `${plan.model}: ${plan.text}`),

@@ -1,5 +1,5 @@
 import { fractionOf } from './shares.ts';
-import { EPSILON, isActive, type Owner, type RunView, type Send } from './view.ts';
+import { EPSILON, isActive, isKeeper, type Owner, type RunView, type Send } from './view.ts';
 
 /** What was not answered for this long is sent again; workers tell repetitions apart. */
 const RESEND_MS = 3_000;
@@ -17,7 +17,8 @@ export function sendsOf(view: RunView): Send[] {
     .filter((owner) => owner.confirmed < owner.record.version && owner.most !== null && (mayRaise || !isRaise(owner)))
     .map((owner) => sendOf(owner));
   const idle = active.filter((owner) => isReplaced(view, owner));
-  return [...loads, ...stopsOf(view, idle, 'its share has moved')];
+  const why = active.some(isKeeper) ? 'its share has moved' : 'its node leaves, and no other has its share';
+  return [...loads, ...stopsOf(view, idle, why)];
 }
 
 /** The stop of each of these, unless it was sent just now. */

@@ -10,6 +10,7 @@ import type {
   ShareMessage,
   WatchRunMessage,
 } from '../../src/rpc/messages.ts';
+import { structToJson } from '../../src/rpc/well-known.ts';
 import { ApiClient, ServedApi } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -141,6 +142,8 @@ describe('an active run of the open model', () => {
       return found;
     });
     expect(report).toMatchObject({ complete: false, run: { name } });
+    const { run } = structToJson(report.report!) as { run: { stop: object } };
+    expect(run.stop).toMatchObject({ kind: 'running' });
   });
 });
 
