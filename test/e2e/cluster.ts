@@ -36,6 +36,13 @@ export interface ClusterAnswer {
   runs: { run: Run; shares: Share[] }[];
 }
 
+/** What happened in one second of a run, over all its workers. */
+export interface Second {
+  second: number;
+  target: number;
+  started: number;
+}
+
 /** Numbers of a report; 64-bit ones are texts on the wire. */
 export interface ReportAnswer {
   complete: boolean;
@@ -172,6 +179,17 @@ export class TestCluster implements AsyncDisposable {
       if (!FINAL.includes(run.state)) throw new Error(`${name} is ${run.state}`);
       return run;
     }, deadlineMs);
+  }
+
+  /** Each second of a run that has ended, as WatchRun tells it. */
+  async seconds(name: string): Promise<Second[]> {
+    const { messages } = await this.ask('TaskService/WatchRun', { name, from_second: '0' });
+    return messages.flatMap(({ second }) => {
+      if (second === undefined) return [];
+      const { target = 0, ...rest } = second as { target?: number } & Record<string, string | undefined>;
+      const number = (key: string): number => Number(rest[key] ?? 0);
+      return { second: number('second'), target, started: number('started') };
+    });
   }
 
   async report(name: string): Promise<ReportAnswer> {
