@@ -172,12 +172,14 @@ export class MasterTerm {
   #tellMember(event: MemberEvent, why: string): void {
     // That its streams end with the term says nothing of the workers.
     if (this.#options.mastership.signal.aborted) return;
-    const { node, standing } = event.member;
+    const { node, standing, connected } = event.member;
     this.#options.log.info(
       { worker: node.nodeId, incarnation: node.incarnation, standing, why },
       `member ${event.kind}`,
     );
     this.#memberEvents.tell(event);
+    // Its work may be another's by now: a ping that was held up must not be echoed before it has said what it has running.
+    if (connected && standing === 'gone') this.#sessions.dismiss(node, `it was held to have stopped: ${why}`);
   }
 
   #context(name: string): MasterContext {

@@ -87,6 +87,12 @@ export class Sessions {
     }
   }
 
+  /** Ends the stream of a process, which has to say Hello before it gets anything more. */
+  dismiss(ref: NodeRef, why: string): void {
+    const session = this.#find(ref);
+    if (session !== undefined) this.#goAway(session, why, null);
+  }
+
   /** Ends every stream, and refuses what comes later. Idempotent. */
   close(why: string, next: { address: string; term: number } | null): void {
     this.#over ??= why;
