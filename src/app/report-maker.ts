@@ -1,7 +1,7 @@
 import { ReportBuilder, type RunEnd } from '../report/builder.ts';
-import { createUndiciClient } from '../load/undici.ts';
 import type { ReportMaker, RunRecord } from '../stress/ports.ts';
 import type { RunAccount } from '../task/account.ts';
+import { clientOf } from '../task/client.ts';
 import { compilePlan, planEndMs } from '../task/plan.ts';
 import { FINAL_STATES } from '../task/status.ts';
 import { VERSION } from './version.ts';
@@ -16,7 +16,7 @@ export function reportMaker(): ReportMaker {
       task: run.task.spec,
       version: VERSION,
       startedAt: new Date(run.startedWallMs ?? run.createdWallMs),
-      client: createUndiciClient(run.task, { keepBody: false, maxBodyBytes: 0 }).name,
+      client: clientOf(run.task.spec),
       threads: null,
       workers,
       nodeVersion: process.versions.node,

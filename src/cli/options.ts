@@ -41,6 +41,7 @@ export function taskCommand(name: string) {
     .option('--connect-timeout <duration>', 'for DNS, TCP and TLS of a new connection')
     .option('--response-timeout <duration>', 'from the request to the first byte of the response')
     .option('--no-keepalive', 'a new connection for each hit')
+    .option('--client <name>', 'what sends: auto (default), http1 (fast, follows no redirects) or undici')
     .option('-k, --insecure', 'do not verify the certificate of the target')
     .option('--cacert <file>', 'trust the certificates in this PEM file')
     .option('--cert <file>', "client certificate, a PEM file; needs the certificate's --key")

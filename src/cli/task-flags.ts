@@ -33,6 +33,7 @@ const FLAG_OF: Readonly<Record<string, keyof TaskFlags>> = {
   'load.maxInFlight': 'maxInFlight',
   'load.onSaturated': 'onSaturated',
   'load.grace': 'grace',
+  client: 'client',
   'connections.max': 'connections',
   'timeouts.total': 'timeout',
   'timeouts.connect': 'connectTimeout',
@@ -128,6 +129,7 @@ function withFlags(input: TaskInput, choice: LoadChoice, options: TaskFlags, pro
       onSaturated: options.onSaturated ?? choice.load.onSaturated,
       grace: options.grace ?? choice.load.grace,
     }),
+    client: options.client ?? input.client,
     connections: present({
       max: choice.maxConnections ?? connections.max,
       reuse: options.keepalive ? connections.reuse : false,

@@ -147,6 +147,7 @@ const MASKS: Readonly<Partial<Record<keyof ClusterTaskFlags, readonly string[]>>
   maxInFlight: ['load'],
   onSaturated: ['load'],
   grace: ['load'],
+  client: ['client'],
   timeout: ['timeouts'],
   connectTimeout: ['timeouts'],
   responseTimeout: ['timeouts'],
@@ -163,7 +164,18 @@ const MASKS: Readonly<Partial<Record<keyof ClusterTaskFlags, readonly string[]>>
   maxNodes: ['placement.max_nodes'],
   moving: ['placement.moving'],
 };
-const WHOLE = ['display_name', 'request', 'load', 'connections', 'timeouts', 'redirects', 'tls', 'checks', 'slos'];
+const WHOLE = [
+  'display_name',
+  'request',
+  'load',
+  'client',
+  'connections',
+  'timeouts',
+  'redirects',
+  'tls',
+  'checks',
+  'slos',
+];
 
 /** Fields that the flags change; with a file or a curl command, all. */
 function maskOf(flags: ClusterTaskFlags): string[] {

@@ -2,6 +2,7 @@ import { nowMs } from '../lib/clock.ts';
 import type { Assignment } from '../task/assignment.ts';
 import type { Sample, Traffic } from '../task/sample.ts';
 import type { ClientTraffic, ProtocolClient } from './client.ts';
+import { createClient } from './clients.ts';
 import { ClosedModel } from './closed.ts';
 import { Courses, type Course } from './course.ts';
 import { HealthProbe } from './health.ts';
@@ -11,7 +12,6 @@ import type { EngineStart } from './messages.ts';
 import type { Gauges } from './recorder.ts';
 import type { Slot } from './slot.ts';
 import { Tally } from './tally.ts';
-import { createUndiciClient } from './undici.ts';
 import { compileChecks } from './verify.ts';
 import { PollLoop } from './wait.ts';
 
@@ -76,7 +76,7 @@ export class Attack implements AsyncDisposable {
     this.#graceMs = spec.load.graceMs;
     this.#courses = new Courses({ fromMs, ...assignment });
     const verifier = compileChecks(spec);
-    this.#client = createUndiciClient(assignment.task, {
+    this.#client = createClient(assignment.task, {
       keepBody: verifier.needsBody,
       maxBodyBytes: verifier.maxBodyBytes,
     });

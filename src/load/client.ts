@@ -20,6 +20,12 @@ export interface ProtocolClient {
   close(): Promise<void>;
 }
 
+export interface ClientOptions {
+  keepBody: boolean;
+  /** Most bytes to keep of a body, before and after decoding. */
+  maxBodyBytes: number;
+}
+
 export interface ClientTraffic {
   bytesIn: number;
   bytesOut: number;

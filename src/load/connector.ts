@@ -1,5 +1,12 @@
 import { lookup, type LookupOptions } from 'node:dns';
-import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import {
+  connect as connectTcp,
+  isIP,
+  type LookupFunction,
+  type OnReadOpts,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import { LONGEST_TIMER_MS, nowMs } from '../lib/clock.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
@@ -63,14 +70,20 @@ export class Connector {
     if (this.#home.tls) this.#homeContext = secureContext(tls);
   }
 
-  /** Starts to connect. The socket that is given out has an error listener and no other. */
-  dial(endpoint: Endpoint, listener: DialListener): Dial {
-    return new Dial(endpoint, this.#timeoutMs, listener, (lookupFunction) => this.#open(endpoint, lookupFunction));
+  /**
+   * Starts to connect. The socket that is given out has an error listener and no other.
+   *
+   * @param onread where the socket puts what it reads, and who is told; without it the socket is a stream to be read from
+   */
+  dial(endpoint: Endpoint, listener: DialListener, onread?: OnReadOpts): Dial {
+    const open = (lookupFunction: LookupFunction): Socket => this.#open(endpoint, lookupFunction, onread);
+    return new Dial(endpoint, this.#timeoutMs, listener, open);
   }
 
-  #open(endpoint: Endpoint, lookupFunction: LookupFunction): Socket {
+  #open(endpoint: Endpoint, lookupFunction: LookupFunction, onread: OnReadOpts | undefined): Socket {
     const { host, port } = endpoint;
-    const tcp = { host, port, lookup: lookupFunction, autoSelectFamily: true, noDelay: true };
+    const tcp: TcpNetConnectOpts = { host, port, lookup: lookupFunction, autoSelectFamily: true, noDelay: true };
+    if (onread !== undefined) tcp.onread = onread;
     if (!endpoint.tls) return connectTcp({ ...tcp, highWaterMark: READ_BUFFER_BYTES } as typeof tcp);
     const servername = this.#serverNameFor(endpoint);
     return connectTls({

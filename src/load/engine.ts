@@ -6,11 +6,11 @@ import { compilePlan, pausePlan, resumePlan, retunePlan, WHOLE, type Plan, type 
 import { mergeSamples } from '../task/merge.ts';
 import type { Sample } from '../task/sample.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
+import { createClient } from './clients.ts';
 import type { Course } from './course.ts';
 import { EngineThread } from './engine-thread.ts';
 import type { EngineStart, ToThread } from './messages.ts';
 import { mostUsers } from './pacer.ts';
-import { createUndiciClient } from './undici.ts';
 import { compileChecks } from './verify.ts';
 
 export interface EngineOptions {
@@ -108,7 +108,7 @@ export class Engine {
   constructor(assignment: Assignment, options: EngineOptions) {
     this.#hung.promise.catch(() => undefined);
     compileChecks(assignment.task.spec);
-    this.clientName = createUndiciClient(assignment.task, { keepBody: false, maxBodyBytes: 0 }).name;
+    this.clientName = createClient(assignment.task, { keepBody: false, maxBodyBytes: 0 }).name;
     this.#assignment = assignment;
     this.#permit = options.permit ?? null;
     this.#onSample = options.onSample;

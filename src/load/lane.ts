@@ -3,6 +3,7 @@ import { Client, type buildConnector, type Dispatcher } from 'undici';
 import { LONGEST_TIMER_MS } from '../lib/clock.ts';
 import type { Connector, Dial, DialListener, Endpoint } from './connector.ts';
 import { classify, type Failure } from './error-class.ts';
+import { KEEP_ALIVE_MARGIN_MS } from './keep-alive.ts';
 import type { RequestOptions } from './request.ts';
 import type { SocketTraffic } from './traffic.ts';
 
@@ -32,12 +33,6 @@ export interface LaneContext {
   activity: { events: number };
 }
 
-/**
- * A server that says `Keep-Alive: timeout=N` closes an idle connection after N seconds, and a request that is on its
- * way then is lost. So undici closes it this much earlier. A second would turn `timeout=1` into a new connection for
- * each hit. Without the hint, an idle connection is kept for the whole run.
- */
-const KEEP_ALIVE_MARGIN_MS = 500;
 /** Names and values of a response head together. */
 const MAX_HEAD_BYTES = 64 * 1024;
 

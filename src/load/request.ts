@@ -55,6 +55,25 @@ export function prepareRequest(task: PreparedTask): PreparedRequest {
   return prepared;
 }
 
+/** Methods whose request has a Content-Length also when it has no body (RFC 9110 section 8.6). */
+const EXPECTS_BODY: ReadonlySet<string> = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
+
+/** The request as it goes over the wire, the same bytes that undici would write. */
+export function requestBytes({ url, dispatch }: PreparedRequest): Buffer {
+  const { method, path, headers, body, reset } = dispatch;
+  const hostAt = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'host');
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    `host: ${hostAt < 0 ? url.host : headers[hostAt + 1]!}`,
+    `connection: ${reset ? 'close' : 'keep-alive'}`,
+  ];
+  const others = withoutHeaders(headers, (name) => name === 'host');
+  for (let i = 0; i < others.length; i += 2) lines.push(`${others[i]!}: ${others[i + 1]!}`);
+  if (body !== null) lines.push(`content-length: ${body.length}`);
+  else if (EXPECTS_BODY.has(method)) lines.push('content-length: 0');
+  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), body ?? Buffer.alloc(0)]);
+}
+
 /**
  * Path and query as the task has them, with what is not ASCII percent-encoded: `URL` would also squash dots and encode
  * more (`/a/../b`, `{id}`, `?q=it's`).

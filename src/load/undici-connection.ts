@@ -1,6 +1,6 @@
 import type { ErrorClass } from '../task/sample.ts';
-import type { Answer, ClientConnection, ExchangeListener } from './client.ts';
-import { KeptBody } from './body.ts';
+import { ReusedAnswer } from './answer.ts';
+import type { ClientConnection, ExchangeListener } from './client.ts';
 import type { Failure } from './error-class.ts';
 import { Lane, type LaneContext, type LaneListener, type ResponseHeaders } from './lane.ts';
 import { isRedirect, redirectedRequest, type PreparedRequest } from './request.ts';
@@ -75,12 +75,12 @@ export class UndiciConnection implements ClientConnection, LaneListener {
   laneHead(status: number, headers: ResponseHeaders): void {
     const { maxRedirects } = this.#context;
     this.#location = maxRedirects !== null && isRedirect(status) ? first(headers.location) : null;
-    this.#answer.start(status, headers);
+    this.#answer.start(status, joined(headers['content-encoding']));
     if (this.#location === null) this.#listener.headersReceived(status);
   }
 
   laneData(chunk: Uint8Array): void {
-    this.#answer.append(chunk);
+    this.#answer.append(chunk, 0, chunk.length);
   }
 
   laneDone(): void {
@@ -159,33 +159,11 @@ export class UndiciConnection implements ClientConnection, LaneListener {
   }
 }
 
-/** The answer at hand; its body is decoded when someone looks at it, and is good until the next exchange. */
-class ReusedAnswer implements Answer {
-  readonly #kept: KeptBody | null;
-  status = 0;
-  bodyBytes = 0;
-
-  constructor(maxBodyBytes: number | null) {
-    this.#kept = maxBodyBytes === null ? null : new KeptBody(maxBodyBytes);
-  }
-
-  start(status: number, headers: ResponseHeaders): void {
-    this.status = status;
-    this.bodyBytes = 0;
-    const codings = headers['content-encoding'];
-    this.#kept?.start(typeof codings === 'object' ? codings.join(',') : (codings ?? null));
-  }
-
-  append(chunk: Uint8Array): void {
-    this.bodyBytes += chunk.length;
-    this.#kept?.append(chunk);
-  }
-
-  get body(): Uint8Array | null {
-    return this.#kept?.decoded() ?? null;
-  }
-}
-
 function first(value: string | string[] | undefined): string | null {
   return (typeof value === 'object' ? value[0] : value) ?? null;
+}
+
+/** A list that came in several headers is one list (RFC 9110 section 5.3). */
+function joined(value: string | string[] | undefined): string | null {
+  return (typeof value === 'object' ? value.join(',') : value) ?? null;
 }

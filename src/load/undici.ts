@@ -1,15 +1,9 @@
 import type { PreparedTask } from '../task/spec.ts';
-import type { ClientConnection, ClientTraffic, ExchangeListener, ProtocolClient } from './client.ts';
+import type { ClientConnection, ClientOptions, ClientTraffic, ExchangeListener, ProtocolClient } from './client.ts';
 import { Connector } from './connector.ts';
 import { prepareRequest } from './request.ts';
 import { SocketTraffic } from './traffic.ts';
 import { UndiciConnection, type ConnectionContext } from './undici-connection.ts';
-
-export interface UndiciOptions {
-  keepBody: boolean;
-  /** Most bytes to keep of a body, before and after decoding. */
-  maxBodyBytes: number;
-}
 
 /**
  * HTTP/1.1 through undici. A kept body is decoded when it is looked at, so that the time of an answer is not that of
@@ -18,7 +12,7 @@ export interface UndiciOptions {
  *
  * @throws CodedError INVALID_INPUT when the request or the certificates cannot be used
  */
-export function createUndiciClient(task: PreparedTask, options: UndiciOptions): ProtocolClient {
+export function createUndiciClient(task: PreparedTask, options: ClientOptions): ProtocolClient {
   return new UndiciClient(task, options);
 }
 
@@ -29,7 +23,7 @@ class UndiciClient implements ProtocolClient {
   readonly #context: ConnectionContext;
   readonly #connections: UndiciConnection[] = [];
 
-  constructor(task: PreparedTask, options: UndiciOptions) {
+  constructor(task: PreparedTask, options: ClientOptions) {
     const { redirects } = task.spec;
     this.#context = {
       request: prepareRequest(task),

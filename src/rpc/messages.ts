@@ -18,6 +18,7 @@ export interface TaskMessage {
   displayName?: string;
   request?: RequestMessage | Absent;
   load?: LoadMessage | Absent;
+  client?: 'CLIENT_UNSPECIFIED' | 'AUTO' | 'HTTP1' | 'UNDICI';
   connections?: { max?: number | undefined; reuse?: boolean | undefined } | Absent;
   timeouts?: { connect?: Time | Absent; response?: Time | Absent; total?: Time | Absent } | Absent;
   redirects?: { follow?: boolean | undefined; max?: number | undefined } | Absent;

@@ -105,11 +105,12 @@ class InputMaker {
   }
 
   task(message: TaskMessage): object {
-    const { request, load, connections, timeouts, redirects, tls, checks, slos } = message;
+    const { request, load, client, connections, timeouts, redirects, tls, checks, slos } = message;
     return {
       name: given(message.displayName),
       request: request == null ? undefined : this.#request(request),
       load: load == null ? undefined : this.#load(load),
+      client: enumName(client, 'CLIENT_UNSPECIFIED'),
       connections: { max: connections?.max, reuse: connections?.reuse },
       timeouts: {
         connect: this.#duration(timeouts?.connect, ['timeouts', 'connect']),

@@ -19,6 +19,8 @@ import type {
 import { runName, taskName } from './names.ts';
 import { durationToMessage, timestampToMessage, valueToMessage } from './well-known.ts';
 
+const CLIENTS = { auto: 'AUTO', http1: 'HTTP1', undici: 'UNDICI' } as const;
+
 /** A longer body is told by its length alone where many tasks, or runs, are told of. */
 const MAX_LISTED_BODY_BYTES = 4096;
 
@@ -31,7 +33,7 @@ export function taskToMessage(
   placement: Placement = DEFAULT_PLACEMENT,
 ): TaskMessage {
   const input = taskInputOf(spec);
-  const { connections, timeouts, redirects } = input;
+  const { client, connections, timeouts, redirects } = input;
   const { ca, cert, key } = tls;
   const pem = {
     ...(ca === null ? {} : { caPem: ca }),
@@ -45,6 +47,7 @@ export function taskToMessage(
     displayName: input.name ?? '',
     request: requestToMessage(input.request, body),
     load: loadToMessage(input.load ?? {}),
+    ...(client === undefined ? {} : { client: CLIENTS[client] }),
     connections: connections ?? null,
     timeouts: timeouts === undefined ? null : mapDurations(timeouts),
     redirects: redirects ?? null,

@@ -8,6 +8,7 @@ export const DEFAULTS = {
   onSaturated: 'drop',
   maxQueue: 100_000,
   graceMs: 10_000,
+  client: 'auto',
   reuseConnections: true,
   connectMs: 5_000,
   responseMs: 30_000,

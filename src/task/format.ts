@@ -19,7 +19,7 @@ export function formatTask(spec: TaskSpec): string {
 
 /** The task as users write it: `parseTask` makes an equal one of it. Secrets are in it. */
 export function taskInputOf(spec: TaskSpec): TaskInput {
-  const { name, request, connections, timeouts, redirects, tls, checks, slos } = spec;
+  const { name, request, client, connections, timeouts, redirects, tls, checks, slos } = spec;
   return present({
     name: unless(defaultName(request.url), name),
     request: present({
@@ -29,6 +29,7 @@ export function taskInputOf(spec: TaskSpec): TaskInput {
       body: request.body === null ? undefined : bodyInput(request.body),
     }),
     load: loadInput(spec.load),
+    client: unless(DEFAULTS.client, client),
     connections: section({
       max: connections.max ?? undefined,
       reuse: unless(DEFAULTS.reuseConnections, connections.reuse),

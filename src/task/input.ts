@@ -153,6 +153,10 @@ export const plainInput = object({
   })
     .optional()
     .meta({ description: "Default: the URL's host and path" }),
+  client: z.enum(['auto', 'http1', 'undici']).optional().meta({
+    description:
+      'What sends: http1 (fast; follows no redirects) or undici (does everything). auto (default): http1 where it can',
+  }),
   checks: z.array(checkInput).max(LIMITS.checks).optional().meta({ description: 'All must pass for a hit to be ok' }),
   slos: z
     .array(read(z.string(), (text) => parseSlo(text).text))
@@ -169,6 +173,7 @@ export const taskInput = object({
   name: plainInput.shape.name,
   request: requestInput,
   load: loadInput.optional(),
+  client: plainInput.shape.client,
   connections: connectionsInput.optional(),
   timeouts: timeoutsInput.optional(),
   redirects: redirectsInput.optional(),

@@ -1,7 +1,8 @@
+import { whyNotHttp1 } from './client.ts';
 import { DEFAULTS, defaultMethod, defaultName } from './defaults.ts';
 import type { Report, TaskFields } from './read-input.ts';
 import { resolveLoad } from './resolve-load.ts';
-import type { ConnectionsSpec, LoadSpec, RequestSpec, TaskSpec, TlsSpec } from './spec.ts';
+import type { ConnectionsSpec, LoadSpec, RedirectsSpec, RequestSpec, TaskSpec, TlsSpec } from './spec.ts';
 
 /**
  * Puts in the defaults and applies the rules that span several keys. The task is only to be used when there is no
@@ -10,20 +11,25 @@ import type { ConnectionsSpec, LoadSpec, RequestSpec, TaskSpec, TlsSpec } from '
 export function resolveTask(fields: TaskFields, report: Report): TaskSpec {
   const request = resolveRequest(fields.request, report);
   const load = resolveLoad(fields.load, report);
-  const { name, checks = [], slos = [] } = fields.plain.values;
+  const { name, client = DEFAULTS.client, checks = [], slos = [] } = fields.plain.values;
   const { connect, response, total } = fields.timeouts.values;
-  const { follow, max } = fields.redirects.values;
+  const redirects = resolveRedirects(fields.redirects);
+  const obstacle = whyNotHttp1({ redirects });
+  if (client === 'http1' && obstacle !== null) {
+    report(['client'], `expected undici or auto, found http1: ${obstacle}, and the task asks for that`);
+  }
   return {
     name: name ?? (request.url === '' ? '' : defaultName(request.url)),
     request,
     load,
+    client,
     connections: resolveConnections(fields.connections, load, report),
     timeouts: {
       connectMs: connect ?? DEFAULTS.connectMs,
       responseMs: response ?? DEFAULTS.responseMs,
       totalMs: total ?? DEFAULTS.totalMs,
     },
-    redirects: { follow: follow ?? DEFAULTS.followRedirects, max: max ?? DEFAULTS.maxRedirects },
+    redirects,
     tls: resolveTls(fields.tls, report),
     checks,
     slos,
@@ -55,6 +61,10 @@ function resolveConnections({ values }: TaskFields['connections'], load: LoadSpe
     );
   }
   return { max, reuse: values.reuse ?? DEFAULTS.reuseConnections };
+}
+
+function resolveRedirects({ values }: TaskFields['redirects']): RedirectsSpec {
+  return { follow: values.follow ?? DEFAULTS.followRedirects, max: values.max ?? DEFAULTS.maxRedirects };
 }
 
 function resolveTls({ values, given }: TaskFields['tls'], report: Report): TlsSpec {

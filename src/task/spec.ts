@@ -6,6 +6,8 @@ export interface TaskSpec {
   name: string;
   request: RequestSpec;
   load: LoadSpec;
+  /** Which protocol client sends; `auto`: the fastest that does all that the task needs (client.ts). */
+  client: ClientChoice;
   connections: ConnectionsSpec;
   timeouts: TimeoutsSpec;
   redirects: RedirectsSpec;
@@ -55,6 +57,10 @@ export interface LoadSpec {
   /** How long a drain waits for hits in flight before it aborts them. */
   graceMs: number;
 }
+
+export type ClientChoice = 'auto' | ClientName;
+/** The protocol clients of `load`. */
+export type ClientName = 'http1' | 'undici';
 
 export interface StageSpec {
   /** null: until the hits are used up; only in the last stage. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { classify, type Phase } from '../../src/load/error-class.ts';
 
-/** As Node makes them; the other classes are tested where they happen: undici-faults, undici-tls, connector. */
+/** As Node makes them; the other classes are tested where they happen: client-faults, client-tls, connector. */
 function systemError(code: string, message: string, fields: object = {}): Error {
   return Object.assign(new Error(message), { code, ...fields });
 }

@@ -3,7 +3,7 @@ import { Engine, wholeAssignment, type EngineEnd } from '../../src/load/engine.t
 import { Histogram } from '../../src/lib/histogram.ts';
 import { mergeSamples } from '../../src/task/merge.ts';
 import type { Counts, HistogramName, Sample } from '../../src/task/sample.ts';
-import type { PreparedTask, StageSpec, TaskSpec } from '../../src/task/spec.ts';
+import type { ClientName, PreparedTask, StageSpec, TaskSpec } from '../../src/task/spec.ts';
 
 export const constant = (target: number, durationMs: number | null): StageSpec => ({
   target,
@@ -38,6 +38,7 @@ export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
         graceMs: 5_000,
         ...spec.load,
       },
+      client: spec.client ?? 'auto',
       connections: { max: null, reuse: true, ...spec.connections },
       timeouts: { connectMs: 2_000, responseMs: 5_000, totalMs: 10_000, ...spec.timeouts },
       redirects: { follow: false, max: 10, ...spec.redirects },
@@ -48,6 +49,14 @@ export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
     body: body === undefined ? null : Buffer.from(body),
     tls: { ca: null, cert: null, key: null, ...pem },
   };
+}
+
+/** The protocol clients, for tests of what both do. */
+export const CLIENTS = ['http1', 'undici'] as const;
+
+/** `taskFor`, sent by this client. */
+export function taskForClient(client: ClientName): typeof taskFor {
+  return (url, changes) => taskFor(url, { client, ...changes });
 }
 
 export interface RunResult {

@@ -1,5 +1,5 @@
 import type { Answer, ClientConnection, ExchangeListener, ProtocolClient } from '../../src/load/client.ts';
-import { createUndiciClient } from '../../src/load/undici.ts';
+import { createClient } from '../../src/load/clients.ts';
 import type { ErrorClass } from '../../src/task/sample.ts';
 import type { PreparedTask } from '../../src/task/spec.ts';
 
@@ -114,8 +114,8 @@ export class Probe implements ExchangeListener {
   }
 }
 
-/** A probe on a client of its own, which keeps bodies up to the limit. */
+/** A probe on a client of its own, that of the task, which keeps bodies up to the limit. */
 export function probeFor(task: PreparedTask, maxBodyBytes = 1024 * 1024): Probe & AsyncDisposable {
-  const client = createUndiciClient(task, { keepBody: true, maxBodyBytes });
+  const client = createClient(task, { keepBody: true, maxBodyBytes });
   return Object.assign(new Probe(client), { [Symbol.asyncDispose]: () => client.close() });
 }

@@ -37,6 +37,7 @@ describe('parseTask: defaults', () => {
         maxQueue: 100_000,
         graceMs: 10_000,
       },
+      client: 'auto',
       connections: { max: null, reuse: true },
       timeouts: { connectMs: 5_000, responseMs: 30_000, totalMs: 60_000 },
       redirects: { follow: false, max: 10 },
@@ -499,12 +500,18 @@ describe('parseTask: the other parts', () => {
     ['a name that is a number', { name: 5 }, 'name: expected text, found 5; put it in quotes'],
     ['a name of two lines', { name: 'a\nb' }, String.raw`name: expected a name on one line, found "a\nb"`],
     ['an empty name', { name: '' }, 'name: expected at least 1 characters, found ""'],
+    [
+      'a client that does not do what is asked',
+      { client: 'http1', redirects: { follow: true } },
+      'client: expected undici or auto, found http1: it does not follow redirects, and the task asks for that',
+    ],
+    ['an unknown client', { client: 'curl' }, 'client: expected "auto" or "http1" or "undici", found "curl"'],
     ['an empty part', { connections: null }, 'connections: expected a map, found nothing'],
     ['a part that is no map', { load: [] }, 'load: expected a map, found a list'],
     [
       'an unknown part',
       { qps: 5 },
-      'qps: unknown key; expected one of name, request, load, connections, timeouts, redirects, tls, checks, slos',
+      'qps: unknown key; expected one of name, request, load, client, connections, timeouts, redirects, tls, checks, slos',
     ],
   ])('refuses %s', (_, input, problem) => {
     expect(problemsOf({ request, ...input })).toEqual([problem]);

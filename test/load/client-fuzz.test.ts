@@ -78,9 +78,13 @@ async function outcomeOf(probe: Probe, played: () => boolean): Promise<void> {
   }
 }
 
-test.each([false, true])(
-  'whatever a server says, an exchange has one outcome and counts stay true (redirects: %s)',
-  async (follow) => {
+test.each([
+  ['http1', false],
+  ['undici', false],
+  ['undici', true],
+] as const)(
+  'whatever a server says, an exchange has one outcome and counts stay true (%s, redirects: %s)',
+  async (client, follow) => {
     await fc.assert(
       fc.asyncProperty(fc.array(answering, { minLength: 1, maxLength: 4 }), fc.boolean(), async (answers, reuse) => {
         let said = 0;
@@ -91,7 +95,7 @@ test.each([false, true])(
             void play(request, answers[said++ % answers.length]!).finally(() => playing--);
           },
         });
-        const task = taskFor(server.url, { connections: { reuse }, redirects: { follow, max: 2 } });
+        const task = taskFor(server.url, { client, connections: { reuse }, redirects: { follow, max: 2 } });
         await using probe = probeFor(task);
         for (let i = 0; i < answers.length; i++) {
           const saidBefore = said;
