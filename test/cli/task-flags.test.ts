@@ -104,11 +104,18 @@ describe('without a task file', () => {
     expect(task.spec.load.maxInFlight).toBe(200);
   });
 
+  test('a client that does not do what the flags ask is refused, with the reason', async () => {
+    await expect(taskOf(URL, '-L', '--client', 'http1')).rejects.toThrow(
+      '--client: expected undici or auto, found http1: it does not follow redirects, and the task asks for that',
+    );
+  });
+
   test('every flag reaches its place in the task', async () => {
     const body = file('body.json', '{"a":1}');
     const { task } = await taskOf(
       ...['--url', URL, '-m', 'PUT', '-H', 'X-A: 1', '-H', 'X-A:2', '-b', `@${body}`, '-L', '--name', 'orders', '-k'],
       ...['-q', '5', '-d', '20s', '--warmup', '2s', '--on-saturated', 'queue', '--grace', '3s', '--no-keepalive'],
+      ...['--client', 'undici'],
       ...['--timeout', '9s', '--connect-timeout', '1s', '--response-timeout', '2s', '--sni', 'shop.example'],
       ...['--check', 'status=200', '-v', 'json', '--slo', 'p99 < 1s', '--slo', 'errors < 1%'],
     );
@@ -124,6 +131,7 @@ describe('without a task file', () => {
         ],
       },
       load: { warmupMs: 2_000, onSaturated: 'queue', graceMs: 3_000 },
+      client: 'undici',
       connections: { reuse: false },
       timeouts: { totalMs: 9_000, connectMs: 1_000, responseMs: 2_000 },
       redirects: { follow: true },
