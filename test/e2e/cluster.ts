@@ -1,4 +1,4 @@
-import { ETCD_MISSING, startEtcd, type Etcd } from '../support/etcd.ts';
+import { ETCD_MISSING, startEtcds, type Etcd } from '../support/etcd.ts';
 import { eventually } from '../support/eventually.ts';
 import { call, grpcurl, GRPCURL_MISSING, type GrpcurlEnd } from '../support/grpcurl.ts';
 import { MARIADB_MISSING, startMariadb, type Mariadb } from '../support/mariadb.ts';
@@ -66,25 +66,42 @@ export interface ClusterPart {
   }[];
 }
 
+export interface ClusterOptions {
+  /** Default: 1. */
+  etcdMembers?: number;
+  etcdArgs?: readonly string[];
+  mariadbArgs?: readonly string[];
+  /** What a node is started with, each time it is: how it reaches etcd and MySQL, and how it is reached. */
+  connect?: (options: NodeOptions) => Promise<NodeOptions>;
+}
+
 const FINAL = ['DONE', 'DONE_INCOMPLETE', 'FAILED', 'CANCELLED'];
 
 /** A private etcd, a private MariaDB, and nodes that are real processes; spoken to with grpcurl. */
 export class TestCluster implements AsyncDisposable {
-  readonly etcd: Etcd;
+  readonly etcds: readonly Etcd[];
   readonly mariadb: Mariadb;
   readonly mysqlUrl: string;
   readonly nodes = new Map<string, NodeProcess>();
+  /** Every process that was ever started, also those that were killed. */
+  readonly processes: NodeProcess[] = [];
+  readonly #connect: NonNullable<ClusterOptions['connect']>;
 
-  private constructor(etcd: Etcd, mariadb: Mariadb, mysqlUrl: string) {
-    this.etcd = etcd;
+  private constructor(etcds: readonly Etcd[], mariadb: Mariadb, mysqlUrl: string, options: ClusterOptions) {
+    this.etcds = etcds;
     this.mariadb = mariadb;
     this.mysqlUrl = mysqlUrl;
+    this.#connect = options.connect ?? ((node) => Promise.resolve(node));
   }
 
   /** @param nodes their ids, and what they differ in */
-  static async start(nodes: Readonly<Record<string, Partial<NodeOptions>>>): Promise<TestCluster> {
-    const [etcd, mariadb] = await Promise.all([startEtcd(), startMariadb()]);
-    const cluster = new TestCluster(etcd, mariadb, await mariadb.createDatabase('gostress'));
+  static async start(
+    nodes: Readonly<Record<string, Partial<NodeOptions>>>,
+    options: ClusterOptions = {},
+  ): Promise<TestCluster> {
+    const { etcdMembers = 1, etcdArgs, mariadbArgs } = options;
+    const [etcds, mariadb] = await Promise.all([startEtcds(etcdMembers, etcdArgs), startMariadb(mariadbArgs)]);
+    const cluster = new TestCluster(etcds, mariadb, await mariadb.createDatabase('gostress'), options);
     try {
       await Promise.all(Object.entries(nodes).map(([nodeId, options]) => cluster.add(nodeId, options)));
       await eventually(async () => {
@@ -101,10 +118,17 @@ export class TestCluster implements AsyncDisposable {
   }
 
   async add(nodeId: string, options: Partial<NodeOptions> = {}): Promise<NodeProcess> {
-    const { etcd, mysqlUrl } = this;
-    const node = await NodeProcess.start({ nodeId, etcdHosts: [`http://${etcd.host}`], mysqlUrl, ...options });
+    const etcdHosts = this.etcds.map(({ host }) => `http://${host}`);
+    const connected = await this.#connect({ nodeId, etcdHosts, mysqlUrl: this.mysqlUrl, ...options });
+    const node = await NodeProcess.start(connected);
     this.nodes.set(nodeId, node);
+    this.processes.push(node);
     return node;
+  }
+
+  /** Its only member, or the first one. */
+  get etcd(): Etcd {
+    return this.etcds[0]!;
   }
 
   node(nodeId: string): NodeProcess {
@@ -213,7 +237,7 @@ export class TestCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.nodes.values()].map((node) => node[Symbol.asyncDispose]()));
-    await Promise.all([this.etcd[Symbol.asyncDispose](), this.mariadb[Symbol.asyncDispose]()]);
+    await Promise.all([...this.etcds, this.mariadb].map((server) => server[Symbol.asyncDispose]()));
   }
 
   private workers(nodes: Readonly<Record<string, Partial<NodeOptions>>>): number {

@@ -15,31 +15,50 @@ export const ETCD_MISSING = existsSync(SERVER) ? null : `${SERVER} (Debian's etc
 /** Generous: starting takes a second on an idle machine. */
 export const ETCD_START_MS = 60_000;
 
-/** A private etcd of one member: its own folder and ports. */
-export async function startEtcd(): Promise<Etcd> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'gostress-etcd-'));
-  const etcd = new Etcd(folder, await freePort(), await freePort());
+/** A private etcd of one member: its own folder and ports. @param args more flags */
+export async function startEtcd(args: readonly string[] = []): Promise<Etcd> {
+  return (await startEtcds(1, args))[0]!;
+}
+
+/** The members of a private cluster. */
+export async function startEtcds(count: number, args: readonly string[] = []): Promise<Etcd[]> {
+  const peers = await Promise.all(Array.from({ length: count }, async () => `http://127.0.0.1:${await freePort()}`));
+  const members = await Promise.all(
+    peers.map(async (_, member) => {
+      const folder = await mkdtemp(path.join(tmpdir(), 'gostress-etcd-'));
+      return new Etcd({ folder, port: await freePort(), peers, member, args });
+    }),
+  );
   try {
-    await etcd.start();
-    return etcd;
+    await Promise.all(members.map((member) => member.start()));
+    return members;
   } catch (error) {
-    await etcd[Symbol.asyncDispose]();
+    await Promise.all(members.map((member) => member[Symbol.asyncDispose]()));
     throw error;
   }
+}
+
+interface MemberOptions {
+  folder: string;
+  port: number;
+  /** URLs of all members of the cluster, and which of them this one is. */
+  peers: readonly string[];
+  member: number;
+  args: readonly string[];
 }
 
 export class Etcd implements AsyncDisposable {
   /** `host:port` for clients. */
   readonly host: string;
   readonly #folder: string;
-  readonly #peerPort: number;
+  readonly #options: MemberOptions;
   #child: ChildProcess | null = null;
   #output = '';
 
-  constructor(folder: string, port: number, peerPort: number) {
-    this.#folder = folder;
-    this.#peerPort = peerPort;
-    this.host = `127.0.0.1:${port}`;
+  constructor(options: MemberOptions) {
+    this.#folder = options.folder;
+    this.#options = options;
+    this.host = `127.0.0.1:${options.port}`;
   }
 
   get pid(): number {
@@ -49,13 +68,16 @@ export class Etcd implements AsyncDisposable {
   /** Starts it, again after `kill`, on the same ports and data. */
   async start(): Promise<void> {
     const client = `http://${this.host}`;
-    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const { peers, member, args } = this.#options;
+    const peer = peers[member]!;
+    const cluster = peers.map((url, index) => `test${index}=${url}`).join(',');
     const child = spawn(
       SERVER,
       [
-        ...['--name', 'test', '--data-dir', path.join(this.#folder, 'data')],
+        ...['--name', `test${member}`, '--data-dir', path.join(this.#folder, 'data')],
         ...['--listen-client-urls', client, '--advertise-client-urls', client],
-        ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `test=${peer}`],
+        ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', cluster],
+        ...args,
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
@@ -86,6 +108,15 @@ export class Etcd implements AsyncDisposable {
     const ended = once(child, 'exit');
     child.kill('SIGKILL');
     await ended;
+  }
+
+  /** Whether the cluster's leader is this member, as it says itself. */
+  async isLeader(): Promise<boolean> {
+    const { header, leader } = (await this.ask('maintenance/status', {})) as {
+      header: { member_id: string };
+      leader: string;
+    };
+    return leader === header.member_id;
   }
 
   /** All data is lost, and it goes on without: what an etcd is after a disk was replaced. */
