@@ -7,7 +7,7 @@ set -euo pipefail
 # command=Debian package
 needed=(
   curl=curl openssl=openssl script=bsdutils etcd=etcd-server mariadbd=mariadb-server nginx=nginx-light
-  systemd-analyze=systemd
+  systemd-analyze=systemd faketime=faketime
 )
 
 # Servers are in /usr/sbin, which is not on every user's PATH.

@@ -1,0 +1,4 @@
+import { stage } from './stage.ts';
+import { ALL } from './cases/index.ts';
+
+stage(ALL);

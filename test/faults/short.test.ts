@@ -1,0 +1,4 @@
+import { SHORT } from './cases/index.ts';
+import { stage } from './stage.ts';
+
+stage(SHORT);
