@@ -32,7 +32,12 @@ function findings(changes: Partial<Findings> = {}): Findings {
     workers: ['w1'],
     run: { name: 'tasks/1/runs/1', state: 'DONE' },
     startedMs: 0,
-    report: { complete: true, counts, report: {} },
+    report: {
+      complete: true,
+      counts,
+      report: {},
+      cluster: { complete: true, lines: [], mayHaveStarted: 0, unknown: [] },
+    },
     hitsOf: () => [...hits],
     samples: Array.from({ length: SECONDS }, (_, second) => ({
       ...{ assignment: 1, incarnation: 1, seq: second + 1, second },
