@@ -3,6 +3,7 @@ import type { Log } from '../lib/log.ts';
 import { Backoff, pause } from '../lib/wait.ts';
 import { acquireMastership, type Mastership } from './election.ts';
 import { MasterTerm, type TermEnd } from './master-term.ts';
+import type { ProbePort } from './port-probe.ts';
 import type { Coordinator, Fence, MasterDriver, MasterRecord, NodeRecord, NodeRef, Probe } from './ports.ts';
 import type { Timings } from './timings.ts';
 
@@ -11,6 +12,7 @@ const FAILED_PAUSE_MS = [1_000, 30_000] as const;
 
 export interface CandidateOptions {
   coordinator: Coordinator;
+  probePort: ProbePort;
   fence: Fence;
   timings: Timings;
   probe: Probe;

@@ -6,6 +6,7 @@ import { aborted, settledWithin } from '../lib/wait.ts';
 import type { Mastership } from './election.ts';
 import { Members } from './members.ts';
 import { nominateSuccessor } from './hand-over.ts';
+import type { ProbePort } from './port-probe.ts';
 import type {
   Accept,
   ClusterControl,
@@ -28,6 +29,7 @@ export interface MasterTermOptions {
   mastership: Mastership;
   node: NodeRecord;
   coordinator: Coordinator;
+  probePort: ProbePort;
   timings: Timings;
   probe: Probe;
   quorum: number;
@@ -122,9 +124,9 @@ export class MasterTerm {
 
   /** Resolves when the mastership has ended, its streams are closed and the drivers have stopped or had their time. */
   async run(): Promise<TermEnd> {
-    const { mastership, coordinator, timings, drivers, successor, log } = this.#options;
+    const { mastership, coordinator, probePort, timings, drivers, successor, log } = this.#options;
     const stopped = [...drivers].map(([name, driver]) => this.#drive(name, driver));
-    const watchdog = new Watchdog({ members: this.#members, coordinator, timings, log });
+    const watchdog = new Watchdog({ members: this.#members, coordinator, probePort, timings, log });
     const watching = watchdog.run(mastership.signal);
     const beating = setInterval(() => this.#sessions.beat(), timings.heartbeatMs);
     await aborted(mastership.signal);

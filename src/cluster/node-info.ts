@@ -91,3 +91,8 @@ export class NodeInfoSampler implements Disposable {
     this.#loop.disable();
   }
 }
+
+export type Sampler = Pick<NodeInfoSampler, 'latest' | typeof Symbol.dispose>;
+export type CreateSampler = (options: NodeInfoOptions) => Sampler;
+
+export const createSampler: CreateSampler = (options) => new NodeInfoSampler(options);

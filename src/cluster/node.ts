@@ -5,6 +5,8 @@ import { aborted } from '../lib/wait.ts';
 import { Candidate } from './candidate.ts';
 import type { Mastership } from './election.ts';
 import type { MasterTerm } from './master-term.ts';
+import { createSampler, type CreateSampler, type Sampler } from './node-info.ts';
+import { probePort, type ProbePort } from './port-probe.ts';
 import type {
   Accept,
   Coordinator,
@@ -20,7 +22,6 @@ import type {
   ProbeAnswer,
   Subscription,
 } from './ports.ts';
-import { NodeInfoSampler } from './node-info.ts';
 import { Registrar } from './registrar.ts';
 import { drivers, type DriverRegistry } from './registry.ts';
 import { Sentinel } from './sentinel.ts';
@@ -48,6 +49,8 @@ export interface NodeOptions {
   timings: Timings;
   /** Hits per second that the operator allows; null: no limit. */
   capacity: number | null;
+  /** What the node sees of its machine and of others' ports. Default: what is there. */
+  senses?: { probePort: ProbePort; createSampler: CreateSampler };
   log: Log;
 }
 
@@ -61,7 +64,7 @@ export class Node {
   readonly #registry: DriverRegistry;
   readonly #registrar: Registrar;
   readonly #worker: WorkerRole | null;
-  readonly #info: NodeInfoSampler;
+  readonly #info: Sampler;
   readonly #roleChange: Listeners<[number | null]>;
   readonly #addresses = new Map<string, string>();
   readonly #draining = new AbortController();
@@ -83,7 +86,10 @@ export class Node {
     this.#registry = options.registry ?? drivers;
     checkOptions(options, this.#registry);
     this.#roleChange = new Listeners((error) => this.#fail(error));
-    this.#info = new NodeInfoSampler({ capacity: options.capacity, running: () => this.#worker?.running() ?? 0 });
+    this.#info = (options.senses?.createSampler ?? createSampler)({
+      capacity: options.capacity,
+      running: () => this.#worker?.running() ?? 0,
+    });
     this.#worker = node.roles.includes('worker') ? this.#createWorker() : null;
     this.#registrar = new Registrar({
       coordinator,
@@ -273,6 +279,7 @@ export class Node {
     const names = this.#options.drivers.filter((name) => this.#registry.hasMaster(name));
     return new Candidate({
       ...this.#options,
+      probePort: this.#options.senses?.probePort ?? probePort,
       fence,
       node: () => this.record,
       createDrivers: () => new Map(names.map((name) => [name, this.#registry.createMaster(name)])),

@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 /** `refused`: the host answered that nobody listens there. `unknown`: no answer in time, or another failure. */
 export type PortState = 'open' | 'refused' | 'unknown';
 
+export type ProbePort = typeof probePort;
+
 /**
  * Tries to connect to a node's own port. A process keeps its port open until it has stopped all work, so that a refusal
  * proves it gone; silence proves nothing.

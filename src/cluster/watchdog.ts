@@ -3,7 +3,7 @@ import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { pause } from '../lib/wait.ts';
 import type { Members } from './members.ts';
-import { probePort } from './port-probe.ts';
+import type { ProbePort } from './port-probe.ts';
 import type { Coordinator, NodeRef } from './ports.ts';
 import type { Timings } from './timings.ts';
 
@@ -16,6 +16,7 @@ const LOOK_EVERY_MS = 500;
 export interface WatchdogOptions {
   members: Members;
   coordinator: Pick<Coordinator, 'read'>;
+  probePort: ProbePort;
   timings: Timings;
   log: Log;
 }
@@ -67,7 +68,8 @@ export class Watchdog {
   }
 
   async #try(ref: NodeRef, address: string, probe: Probe, signal: AbortSignal): Promise<void> {
-    const state = await probePort(address, this.#options.timings.probeDeadlineMs);
+    const { probePort, timings } = this.#options;
+    const state = await probePort(address, timings.probeDeadlineMs);
     probe.running = false;
     probe.nextAtMs = nowMs() + probe.pauseMs;
     probe.pauseMs = Math.min(MAX_PROBE_PAUSE_MS, probe.pauseMs * 1.5);

@@ -11,7 +11,16 @@ import { Results, type ResultsOptions } from './results.ts';
 export type Assign = Extract<StressToWorker, { type: 'assign' }>;
 export type Retune = Extract<StressToWorker, { type: 'retune' }>;
 
+/** What a work needs of an engine. */
+export type WorkEngine = Pick<Engine, 'started' | 'run' | 'reassign' | 'pause' | 'resume' | 'drain' | 'abort'>;
+
+/** @throws CodedError INVALID_INPUT when the task cannot be carried out here */
+export type CreateEngine = (...parameters: ConstructorParameters<typeof Engine>) => WorkEngine;
+
+export const createEngine: CreateEngine = (assignment, options) => new Engine(assignment, options);
+
 export interface WorkOptions {
+  createEngine: CreateEngine;
   incarnation: number;
   /** The node's right to load. */
   permit: SharedArrayBuffer;
@@ -29,7 +38,7 @@ export class Work {
   readonly results: Results;
   /** Resolves when the engine is gone and its end is among the results; never rejects. */
   readonly done: Promise<void>;
-  readonly #engine: Engine;
+  readonly #engine: WorkEngine;
   readonly #log: Log;
   readonly #holds = new Holds();
   #failure: Error | null = null;
@@ -44,7 +53,7 @@ export class Work {
 
   /** Starts it. @throws CodedError INVALID_INPUT when the task cannot be carried out here */
   constructor(message: Assign, options: WorkOptions) {
-    const { incarnation, permit, onResult, mustDrop, log } = options;
+    const { createEngine, incarnation, permit, onResult, mustDrop, log } = options;
     const { runId, assignment, version, epoch, share, planOffsetMs, startAfterMs } = message;
     this.key = { runId, assignment };
     this.results = new Results({ ...this.key, incarnation }, options.results);
@@ -53,7 +62,7 @@ export class Work {
     this.#epoch = epoch;
     this.#share = share;
     this.#zeroAtMs = nowMs() + startAfterMs - planOffsetMs;
-    this.#engine = new Engine(message, {
+    this.#engine = createEngine(message, {
       threads: defaultThreads(message),
       permit,
       onSample: (sample) => {

@@ -7,7 +7,7 @@ import { Results, type ResultsOptions } from './results.ts';
 import { Room } from './room.ts';
 import type { Spill } from './spill.ts';
 import { keyOf as nameOf } from './stored-run.ts';
-import { Work, type Assign, type Retune } from './work.ts';
+import { createEngine, Work, type Assign, type CreateEngine, type Retune } from './work.ts';
 
 type Ack = Extract<StressToWorker, { type: 'ack' }>;
 type Stop = Extract<StressToWorker, { type: 'stop' }>;
@@ -24,6 +24,8 @@ export interface StressWorkerOptions {
   spill: Spill | null;
   /** When there is no room for more results: nothing is loaded, or latencies are given up and hits counted only. */
   onBufferFull: 'pause' | 'drop';
+  /** Default: engines that send hits. */
+  createEngine?: CreateEngine;
 }
 
 /**
@@ -136,6 +138,7 @@ export class StressWorker implements WorkerDriver {
     if (draining.aborted) return this.#answer('assignAck', message, 'this node drains');
     try {
       const work = new Work(message, {
+        createEngine: this.#options.createEngine ?? createEngine,
         incarnation: node.incarnation,
         permit: permit.cell,
         results: this.#resultsOptions,
