@@ -1,0 +1,167 @@
+import { Node } from '../../../src/cluster/node.ts';
+import type { MasterContext, NodeInfo, NodeRecord, Role, WorkerContext } from '../../../src/cluster/ports.ts';
+import { DriverRegistry } from '../../../src/cluster/registry.ts';
+import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
+import type { Log, LogFields } from '../../../src/lib/log.ts';
+import { StressMaster } from '../../../src/stress/master.ts';
+import { STRESS, type StressToWorker } from '../../../src/stress/ports.ts';
+import { StressWorker } from '../../../src/stress/worker.ts';
+import { SimProcess } from './clock.ts';
+import { engineFactory, type SimEngine } from './engine.ts';
+import { SimCoordinator } from './etcd.ts';
+import { inside } from './globals.ts';
+import { sqlClient } from './sql.ts';
+import type { World } from './world.ts';
+
+/** Clocks of machines differ in speed by up to so much. */
+const DRIFT = 0.005;
+
+/** One start of the node of a host: a process with the production code of a whole node in it. */
+export class Host {
+  readonly name: string;
+  readonly process: SimProcess;
+  readonly node: Node;
+  readonly engines = new Set<SimEngine>();
+  /** The send of the last ping whose echo came, by the process's clock; of a term that is not older than another it met. */
+  echoedMs = -Infinity;
+  /** The newest term of which its driver got a message. */
+  metTerm = 0;
+  /** Of each assignment: acknowledged up to here. */
+  readonly acked = new Map<string, number>();
+  worker: StressWorker | null = null;
+  hasEnded = false;
+  readonly #world: World;
+  readonly #stop = new AbortController();
+
+  constructor(world: World, name: string, place: number, roles: readonly Role[]) {
+    const { clock, dice, network, etcd, sql } = world;
+    this.#world = world;
+    this.name = name;
+    this.process = new SimProcess(name, clock, dice, 1 + dice.between(-DRIFT, DRIFT));
+    const address = `127.0.0.1:${7000 + place}`;
+    const record = { nodeId: name, address, roles, priority: 100, labels: {}, version: 'sim' };
+    this.node = inside.run(this.process, () => {
+      const { fence, store } = sqlClient(sql, network, name);
+      const registry = new DriverRegistry();
+      registry.registerWorker(STRESS, () => this.#worker());
+      registry.registerMaster(STRESS, () => {
+        const driver = new StressMaster({ store, makeReport: () => Promise.resolve({}) });
+        return { run: (context) => driver.run(this.#masterContext(context)) };
+      });
+      return new Node({
+        node: record,
+        coordinator: new SimCoordinator(etcd, network, clock, name),
+        fence: roles.includes('candidate') ? fence : null,
+        dial: this.#dial(),
+        drivers: [STRESS],
+        registry,
+        timings: DEFAULT_TIMINGS,
+        capacity: null,
+        senses: {
+          probe: (to, deadlineMs) => network.probe(name, to, deadlineMs),
+          createSampler: ({ running }) => ({ sample: () => infoOf(running()), [Symbol.dispose]: () => undefined }),
+        },
+        log: this.#log({}),
+      });
+    });
+    network.listen(address, this.process, (link, peer) => this.node.accept(link, peer));
+    inside.run(this.process, () => {
+      this.node.run(this.#stop.signal).then(
+        () => this.#ended(),
+        (error: unknown) => {
+          world.judge.violated(`${name}: its node failed: ${String(error)}`);
+          this.#ended();
+        },
+      );
+    });
+  }
+
+  get record(): NodeRecord {
+    return this.node.record;
+  }
+
+  drain(): void {
+    inside.run(this.process, () => this.node.drain('the operator wants it'));
+  }
+
+  /** It believes in its mastership at this moment, if it was to look. */
+  get leads(): boolean {
+    const { process, node } = this;
+    const mastership = node.mastership();
+    if (mastership === null || mastership.signal.aborted || process.isDead || process.isFrozen) return false;
+    return inside.run(process, () => process.monotonicMs() < mastership.validUntilMs());
+  }
+
+  /** Nothing is left on it that it owes. */
+  get isIdle(): boolean {
+    return this.process.isDead || this.worker === null || this.worker.hello().running.length === 0;
+  }
+
+  /** Its run is over: the process exits. */
+  #ended(): void {
+    this.hasEnded = true;
+    this.process.kill();
+    this.#world.network.changed();
+  }
+
+  #worker(): StressWorker {
+    const worker = new StressWorker(engineFactory(this.process, this.#world.judge, this.engines));
+    this.worker = worker;
+    const run = worker.run.bind(worker);
+    worker.run = (context) => run(this.#workerContext(context));
+    return worker;
+  }
+
+  #workerContext(context: WorkerContext): WorkerContext {
+    const onMessage: WorkerContext['onMessage'] = (listener) =>
+      context.onMessage((payload, term) => {
+        this.#world.judge.command(this, payload as StressToWorker, term);
+        listener(payload, term);
+      });
+    return proxy(context, { onMessage });
+  }
+
+  #masterContext(context: MasterContext): MasterContext {
+    const standingOf: MasterContext['standingOf'] = (ref, address) => {
+      const told = context.standingOf(ref, address);
+      const standing = this.#world.mutants.standing?.(told, ref, context) ?? told;
+      if (standing === 'gone') this.#world.judge.gone(context.term, ref);
+      return standing;
+    };
+    return proxy(context, { standingOf });
+  }
+
+  #dial() {
+    const dial = this.#world.network.dialler(this.name, this.process);
+    return (address: string, handlers: Parameters<typeof dial>[1]) =>
+      dial(address, {
+        ...handlers,
+        message: (message) => {
+          this.#world.judge.heard(this, message);
+          handlers.message(message);
+        },
+      });
+  }
+
+  #log(inherited: LogFields): Log {
+    const line = (level: string) => (fields: LogFields, text: string) => {
+      this.#world.say(this.name, `${level} ${text}`, { ...inherited, ...fields });
+    };
+    return {
+      debug: line('debug'),
+      info: line('info '),
+      warn: line('warn '),
+      error: line('error'),
+      child: (more) => this.#log({ ...inherited, ...more }),
+    };
+  }
+}
+
+function proxy<T extends object>(whole: T, part: Partial<T>): T {
+  return new Proxy(whole, { get: (of, key) => Reflect.get(key in part ? part : of, key) as unknown });
+}
+
+function infoOf(running: number): NodeInfo {
+  const memory = { memory: 0.3, memoryTotalBytes: 8e9, memoryFreeBytes: 5.6e9 };
+  return { cpu: 0.1, cores: 2, ...memory, loopLagP99Ms: 1, capacity: null, running };
+}

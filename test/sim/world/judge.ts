@@ -1,0 +1,197 @@
+import type { Member, NodeRef, ToWorker } from '../../../src/cluster/ports.ts';
+import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
+import type { StressToWorker } from '../../../src/stress/ports.ts';
+import type { Assign } from '../../../src/stress/work.ts';
+import { encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
+import type { Sample } from '../../../src/task/sample.ts';
+import type { EngineWatcher, SimEngine } from './engine.ts';
+import type { Host } from './host.ts';
+import type { World } from './world.ts';
+
+/** Clocks, and what happens between two ticks of an engine. */
+const SLACK_MS = 1;
+
+interface Made {
+  host: string;
+  incarnation: number;
+  runId: bigint;
+  assignment: number;
+  seq: number;
+  ok: number;
+  digest: Uint8Array;
+}
+
+/** Looks at everything that happens, and knows what must never happen. */
+export class Judge implements EngineWatcher {
+  readonly violations: string[] = [];
+  /** Every sample that an engine made. */
+  readonly made: Made[] = [];
+  /** Hits that were sent, by run. */
+  readonly hits = new Map<bigint, number>();
+  readonly #world: World;
+  #newestWrite = 0;
+  #terms = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  violated(text: string): void {
+    if (this.violations.length < 10) this.violations.push(`${(this.#world.clock.nowMs / 1000).toFixed(3)} s: ${text}`);
+    this.#world.say('judge', text, {});
+  }
+
+  /** After each thing that happened. */
+  look(): void {
+    this.#oneHolder();
+    this.#rate();
+  }
+
+  /** S1: terms only grow, and each is given once. */
+  #oneHolder(): void {
+    const { etcd, hosts, isEtcdHonest } = this.#world;
+    for (; this.#terms < etcd.terms.length; this.#terms++) {
+      const [before, now] = [etcd.terms[this.#terms - 1], etcd.terms[this.#terms]!];
+      if (before !== undefined && now.term <= before.term && isEtcdHonest) {
+        this.violated(`S1: term ${now.term} of ${now.nodeId} does not follow term ${before.term} of ${before.nodeId}`);
+      }
+    }
+    const masters = [...hosts.values()].filter(({ node }) => node.mastership() !== null);
+    if (masters.length < 2) return;
+    const byTerm = new Set(masters.map(({ node }) => node.mastership()!.term));
+    if (byTerm.size < masters.length) this.violated(`S1: two masters of one term: ${namesOf(masters)}`);
+    const leading = masters.filter((host) => host.leads);
+    if (leading.length > 1 && isEtcdHonest) this.violated(`S6: ${namesOf(leading)} may act at the same time`);
+  }
+
+  /** S7: the parts that are loaded never sum to more than the whole. */
+  #rate(): void {
+    if (this.#world.moving !== 'strict') return;
+    let sum = 0;
+    const loading: string[] = [];
+    for (const host of this.#world.hosts.values()) {
+      for (const engine of host.engines) {
+        const { fraction } = engine;
+        if (fraction === 0) continue;
+        sum += fraction;
+        loading.push(`${host.name} ${engine.share.weight}/${engine.share.of}`);
+      }
+    }
+    if (sum > 1 + loading.length * this.#world.grain) {
+      this.violated(`S7: ${loading.join(' + ')} = ${sum.toFixed(3)} of the whole are loaded`);
+    }
+  }
+
+  /** S2: no write of an older term is accepted after one of a newer. */
+  wrote(term: number, what: string): void {
+    if (term < this.#newestWrite) this.violated(`S2: term ${term} wrote ${what} after term ${this.#newestWrite}`);
+    this.#newestWrite = Math.max(this.#newestWrite, term);
+  }
+
+  /** S3, S5: what a worker's driver is told. */
+  command(host: Host, message: StressToWorker, term: number): void {
+    if (term < host.metTerm) this.violated(`S3: ${host.name} obeys term ${term} after term ${host.metTerm}`);
+    host.metTerm = Math.max(host.metTerm, term);
+    if (message.type !== 'ack') return;
+    const { runId, assignment, incarnation, upTo } = message;
+    const { sql } = this.#world;
+    if (!sql.assignments.get(runId)!.has(assignment)) return;
+    const key = `${runId} ${assignment} ${incarnation}`;
+    const rows = sql.samples.get(runId)!;
+    for (let seq = (host.acked.get(key) ?? 0) + 1; seq <= upTo; seq++) {
+      const mine = this.made.find(
+        (m) => m.runId === runId && m.assignment === assignment && m.incarnation === incarnation && m.seq === seq,
+      );
+      const stored = rows.get(sql.keyOf({ assignment, incarnation, seq }));
+      if (mine !== undefined && (stored === undefined || !Buffer.from(stored.digest).equals(mine.digest))) {
+        this.violated(`S5: ${host.name} was told that sample ${seq} of assignment ${assignment} is stored; it is not`);
+      }
+    }
+    host.acked.set(key, Math.max(host.acked.get(key) ?? 0, upTo));
+  }
+
+  /** What comes to a worker over its stream. */
+  heard(host: Host, message: ToWorker): void {
+    if (message.type === 'heartbeat' && message.echoMs !== null && message.term >= host.metTerm) {
+      host.echoedMs = Math.max(host.echoedMs, message.echoMs);
+    }
+  }
+
+  /** S9: no hit without a permit, by grounds of the judge's own. */
+  hit(engine: SimEngine, hits: number): void {
+    const host = this.#hostOf(engine);
+    const sinceMs = engine.process.monotonicMs() - host.echoedMs - SLACK_MS;
+    const { permitMs, permitOnLeaseMs } = DEFAULT_TIMINGS;
+    const { nodeId, incarnation } = host.record;
+    const hasLease = this.#world.etcd.isRegistered(nodeId, incarnation) || !this.#world.isEtcdHonest;
+    if (sinceMs > (hasLease ? permitOnLeaseMs : permitMs)) {
+      const lease = hasLease ? 'with' : 'without';
+      this.violated(`S9: ${host.name} loads ${Math.round(sinceMs)} ms after it sent the last echoed ping, ${lease} a lease`);
+    }
+    const { runId } = engine.key;
+    this.hits.set(runId, (this.hits.get(runId) ?? 0) + hits);
+  }
+
+  sample(engine: SimEngine, sample: Sample): void {
+    const host = this.#hostOf(engine);
+    const digest = sampleDigest(encodeSample(sample));
+    const { incarnation } = host.record;
+    this.made.push({ host: host.name, incarnation, ...engine.key, seq: sample.seq, ok: sample.counts.ok, digest });
+  }
+
+  /** A master says that a process surely has stopped. */
+  gone(term: number, ref: NodeRef): void {
+    const { sql, hosts, moving } = this.#world;
+    const host = hosts.get(ref.nodeId);
+    if (term !== sql.fence.term || moving !== 'strict' || host?.record.incarnation !== ref.incarnation) return;
+    if ([...host.engines].some((engine) => engine.mayLoad)) {
+      this.violated(`S7: the master of term ${term} says that ${ref.nodeId} is gone, which has a permit and loads`);
+    }
+  }
+
+  // --- After the end -----------------------------------------------------------------------------------------------
+
+  /** L1–L3 and S4, once the faults are over and all had its time. */
+  end(): void {
+    const { hosts, sql, killed } = this.#world;
+    if (![...hosts.values()].some((host) => host.leads)) this.violated('L1: nobody is master');
+    for (const host of hosts.values()) {
+      if (!host.isIdle) this.violated(`L3: ${host.name} still keeps what it made, or loads`);
+    }
+    for (const [key, times] of sql.counted) if (times > 1) this.violated(`S4: sample ${key} is counted ${times} times`);
+    for (const run of sql.runs.values()) {
+      const made = this.made.filter((m) => m.runId === run.id);
+      const rows = sql.samples.get(run.id)!;
+      const isStored = (m: Made) => {
+        const row = rows.get(sql.keyOf(m));
+        return row !== undefined && Buffer.from(row.digest).equals(m.digest);
+      };
+      const lost = made.filter((m) => !isStored(m));
+      const ofKilled = (m: Made) => killed.has(`${m.host} ${m.incarnation}`);
+      const first = lost.find((m) => !ofKilled(m) || run.state === 'DONE');
+      if (first !== undefined) {
+        const { host, assignment, seq } = first;
+        this.violated(`L3: sample ${seq} of assignment ${assignment} of ${host} is not stored; the run is ${run.state}`);
+      }
+      if (!['DONE', 'DONE_INCOMPLETE', 'CANCELLED', 'FAILED'].includes(run.state)) {
+        this.violated(`L2: run ${run.id} is ${run.state} and does not end: ${run.reason}`);
+      }
+      if (run.state === 'FAILED') this.violated(`run ${run.id} failed: ${run.reason}`);
+      const counted = made.filter(isStored).reduce((sum, { ok }) => sum + ok, 0);
+      if (killed.size === 0 && counted !== (this.hits.get(run.id) ?? 0)) {
+        this.violated(`L3: run ${run.id} sent ${this.hits.get(run.id)} hits and stored ${counted}`);
+      }
+    }
+  }
+
+  #hostOf(engine: SimEngine): Host {
+    return [...this.#world.hosts.values(), ...this.#world.former].find((host) => host.process === engine.process)!;
+  }
+}
+
+function namesOf(hosts: readonly Host[]): string {
+  return hosts.map(({ name, node }) => `${name} (term ${node.mastership()!.term})`).join(' and ');
+}
+
+export type Standing = Member['standing'];
+export type { Assign };

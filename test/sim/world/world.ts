@@ -1,0 +1,235 @@
+import { inside, loaded } from './globals.ts';
+import type { MasterContext, NodeRef, Role } from '../../../src/cluster/ports.ts';
+import { nowMs } from '../../../src/lib/clock.ts';
+import type { LogFields } from '../../../src/lib/log.ts';
+import { DEFAULT_PLACEMENT } from '../../../src/stress/ports.ts';
+import { FINAL_STATES } from '../../../src/task/status.ts';
+import { taskOf } from '../../stress/support/records.ts';
+import { Dice, SimClock } from './clock.ts';
+import { SimEtcd } from './etcd.ts';
+import { planFaults } from './faults.ts';
+import { Host } from './host.ts';
+import { Judge, type Standing } from './judge.ts';
+import { SimNetwork } from './network.ts';
+import { SimSql, type SqlMutants } from './sql.ts';
+
+loaded();
+
+/** What is done wrong on purpose, to see that it is noticed. */
+export interface Mutants {
+  sql?: SqlMutants;
+  /** The transaction does not look at the lock's key. */
+  establishesBlindly?: boolean;
+  /** What the master's driver believes of a process, instead of what the kit says. */
+  standing?: (told: Standing, ref: NodeRef, context: MasterContext) => Standing;
+}
+
+export interface Outcome {
+  seed: number;
+  violations: readonly string[];
+  events: number;
+  simulatedMs: number;
+  /** What happened, one line each; only with `trace`. */
+  lines: readonly string[];
+  /** The same for the same seed, always. */
+  fingerprint: string;
+}
+
+/** Faults begin and end within this time; then all is healed. */
+export const FAULTS_MS = [1_000, 45_000] as const;
+const HEALED_MS = 50_000;
+/** What is to come after the healing comes within this time. */
+const PATIENCE_MS = 240_000;
+const START_MS = 2_000;
+
+/** A cluster of whole nodes on one simulated clock; the seed decides everything. */
+export class World {
+  readonly clock = new SimClock();
+  readonly dice: Dice;
+  readonly network: SimNetwork;
+  readonly etcd: SimEtcd;
+  readonly sql: SimSql;
+  readonly judge: Judge;
+  readonly mutants: Mutants;
+  readonly hosts = new Map<string, Host>();
+  /** Earlier starts. */
+  readonly former: Host[] = [];
+  /** `name incarnation` of processes that were killed while they worked. */
+  readonly killed = new Set<string>();
+  readonly moving: 'strict' | 'fast';
+  /** One part of the coarsest division. */
+  readonly grain: number;
+  /** etcd has lost nothing and ended no lease before its time. */
+  isEtcdHonest = true;
+  readonly #seed: number;
+  readonly #roles: ReadonlyMap<string, readonly Role[]>;
+  readonly #lines: string[] | null;
+  #hash = 0;
+
+  constructor(seed: number, { mutants = {}, trace = false }: { mutants?: Mutants; trace?: boolean } = {}) {
+    this.#seed = seed;
+    this.#lines = trace ? [] : null;
+    this.mutants = mutants;
+    this.dice = new Dice(seed);
+    this.network = new SimNetwork(this.clock, this.dice);
+    this.etcd = new SimEtcd(this.clock, this.dice);
+    this.etcd.establishesBlindly = mutants.establishesBlindly ?? false;
+    this.sql = new SimSql(mutants.sql ?? {});
+    this.judge = new Judge(this);
+    this.sql.onWrite = (term, what) => this.judge.wrote(term, what);
+    this.#roles = rolesOf(this.dice);
+    this.moving = this.dice.chance(0.85) ? 'strict' : 'fast';
+    this.grain = 1 / 20;
+  }
+
+  /** Plays it to its end, or to the first violation. */
+  async play(): Promise<Outcome> {
+    let place = 0;
+    for (const [name] of this.#roles) {
+      place += 1;
+      const at = place;
+      this.clock.at(this.dice.between(0, 500), null, () => this.#start(name, at));
+    }
+    this.clock.at(100, null, () => this.#checkClocks());
+    this.#users();
+    planFaults(this);
+    this.clock.at(HEALED_MS, null, () => this.heal());
+    const look = () => this.judge.look();
+    const isBroken = () => this.judge.violations.length > 0;
+    await this.clock.run(HEALED_MS + 30_000, look, isBroken);
+    for (let more = 0; more < PATIENCE_MS && !this.#isQuiet() && !isBroken(); more += 1_000) {
+      await this.clock.run(this.clock.nowMs + 1_000, look, isBroken);
+    }
+    if (!isBroken()) this.judge.end();
+    const { events, nowMs: simulatedMs } = this.clock;
+    for (const host of this.hosts.values()) host.process.kill();
+    const fingerprint = (this.#hash >>> 0).toString(16).padStart(8, '0');
+    const { violations } = this.judge;
+    return { seed: this.#seed, violations, events, simulatedMs, lines: this.#lines ?? [], fingerprint };
+  }
+
+  say(who: string, text: string, fields: LogFields): void {
+    const atMs = this.clock.nowMs;
+    for (const part of [String(atMs), who, text]) {
+      for (let i = 0; i < part.length; i++) this.#hash = (Math.imul(this.#hash, 31) + part.charCodeAt(i)) | 0;
+    }
+    if (this.#lines === null) return;
+    const rest = Object.entries(fields).map(([key, value]) => `${key}=${textOf(value)}`);
+    this.#lines.push(`${(atMs / 1000).toFixed(4).padStart(9)} ${who.padEnd(5)} ${text} ${rest.join(' ')}`);
+  }
+
+  // --- What befalls it ---------------------------------------------------------------------------------------------
+
+  get names(): readonly string[] {
+    return [...this.#roles.keys()];
+  }
+
+  kill(name: string): void {
+    const host = this.hosts.get(name);
+    if (host === undefined || host.process.isDead) return;
+    this.say('fault', `${name} is killed`, {});
+    this.killed.add(`${name} ${host.record.incarnation}`);
+    host.process.kill();
+    this.network.changed();
+  }
+
+  restart(name: string): void {
+    const host = this.hosts.get(name);
+    if (host?.process.isDead !== true) return;
+    this.say('fault', `${name} starts again`, {});
+    this.#start(name, this.names.indexOf(name) + 1);
+  }
+
+  freeze(name: string): void {
+    this.say('fault', `${name} is frozen`, {});
+    this.hosts.get(name)?.process.freeze();
+    this.network.changed();
+  }
+
+  thaw(name: string): void {
+    this.say('fault', `${name} goes on`, {});
+    this.hosts.get(name)?.process.thaw();
+    this.network.changed();
+  }
+
+  cut(a: string, b: string, isCut: boolean): void {
+    this.say('fault', `${a} and ${b} ${isCut ? 'are cut off from each other' : 'hear each other again'}`, {});
+    if (isCut) this.network.trouble.cut.add(`${a} ${b}`);
+    else this.network.trouble.cut.delete(`${a} ${b}`);
+    this.network.changed();
+  }
+
+  heal(): void {
+    this.say('fault', 'all is healed', {});
+    Object.assign(this.network.trouble, { loss: 0, lagMs: 0 });
+    this.network.trouble.cut.clear();
+    this.etcd.lateExpiryMs = 0;
+    this.network.changed();
+    for (const name of this.names) {
+      this.hosts.get(name)?.process.thaw();
+      this.restart(name);
+    }
+    this.network.changed();
+  }
+
+  #start(name: string, place: number): void {
+    const former = this.hosts.get(name);
+    if (former !== undefined) this.former.push(former);
+    this.hosts.set(name, new Host(this, name, place, this.#roles.get(name)!));
+  }
+
+  /** One run, with some changes of what is wanted of it. */
+  #users(): void {
+    const { dice, clock, sql } = this;
+    const durationS = Math.round(dice.between(15, 50));
+    const placement = { ...DEFAULT_PLACEMENT, strategy: 'even', moving: this.moving };
+    const task = taskOf({ rate: 60, duration: `${durationS}s`, grace: '1s' });
+    clock.at(START_MS, null, () => sql.startRun(task, placement));
+    const changes = Math.floor(dice.between(0, 4));
+    for (let i = 0; i < changes; i++) {
+      const target = Math.round(dice.between(20, 120));
+      const wanted = dice.chance(0.2) ? { state: 'PAUSED' as const } : { state: 'RUNNING' as const, target };
+      this.#want(dice.between(START_MS + 1, 40_000), wanted);
+    }
+    if (dice.chance(0.3)) this.#want(dice.between(START_MS + 1, 45_000), { state: 'STOPPED' });
+  }
+
+  #want(atMs: number, wanted: Parameters<SimSql['setWanted']>[1]): void {
+    this.clock.at(atMs, null, () => {
+      this.say('user', `wants ${JSON.stringify(wanted)}`, {});
+      this.sql.setWanted(1n, wanted);
+    });
+  }
+
+  #isQuiet(): boolean {
+    const runs = [...this.sql.runs.values()];
+    const isMaster = [...this.hosts.values()].some((host) => host.leads);
+    const isIdle = [...this.hosts.values()].every((host) => host.isIdle);
+    return isMaster && isIdle && runs.every(({ state }) => FINAL_STATES.has(state));
+  }
+
+  /** Whoever imports something of `src` before `globals.ts` has clocks that no seed decides. */
+  #checkClocks(): void {
+    const { process } = [...this.hosts.values()][0] ?? {};
+    if (process !== undefined && inside.run(process, nowMs) !== process.monotonicMs()) {
+      throw new Error('lib/clock was loaded before the simulation: its clocks are not simulated');
+    }
+  }
+}
+
+/** Three to five hosts; at least two may become master, and at least two work. */
+function rolesOf(dice: Dice): Map<string, readonly Role[]> {
+  const count = 3 + Math.floor(dice.between(0, 3));
+  const roles = new Map<string, readonly Role[]>();
+  for (let i = 1; i <= count; i++) {
+    const isBoth = dice.chance(0.5);
+    const one: Role = i <= 2 ? 'candidate' : 'worker';
+    roles.set(`n${i}`, isBoth || (i === 2 && count === 3) ? ['candidate', 'worker'] : [one]);
+  }
+  return roles;
+}
+
+function textOf(value: unknown): string {
+  if (value instanceof Error) return `"${value.message}"`;
+  return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+}
