@@ -141,10 +141,10 @@ export class SimEtcd {
 
   establish(rev: number, seen: number, term: number): boolean {
     const first = this.#queue[0];
-    const isMine = this.establishesBlindly || first?.rev === rev;
-    if (!isMine || this.#term.rev !== seen) return false;
+    const isMine = first?.rev === rev && this.#term.rev === seen;
+    if (!isMine && !this.establishesBlindly) return false;
     this.#term = { term, rev };
-    const node = first?.node;
+    const node = this.#queue.find((each) => each.rev === rev)?.node;
     if (node !== undefined) {
       this.terms.push({ term, nodeId: node.nodeId, incarnation: node.incarnation, atMs: this.#clock.nowMs });
     }

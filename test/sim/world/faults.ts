@@ -12,25 +12,26 @@ const FAULTS: readonly [weight: number, longestMs: number, fault: Fault][] = [
   [2, 20_000, isolated],
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'etcd')],
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'sql')],
+  [3, 15_000, caught],
   [2, 15_000, lossy],
   [2, 15_000, slow],
   [1, 15_000, lateExpiry],
   [1, 1, wallJump],
-  [1, 10_000, drained],
-  [0.5, 1, earlyExpiry],
-  [0.3, 1, wiped],
+  [1, 1, drained],
+  [0.5, 1, (world) => world.endLeases(false)],
+  [0.3, 1, (world) => world.endLeases(true)],
 ];
 
-/** Up to six faults, each with its beginning and its end. */
+/** Up to nine faults, each with its beginning and its end. */
 export function planFaults(world: World): void {
   const { dice, clock } = world;
   const [firstMs, lastMs] = FAULTS_MS;
-  const count = Math.floor(dice.between(1, 7));
+  const count = Math.floor(dice.between(1, 10));
   for (let i = 0; i < count; i++) {
     const [, longestMs, fault] = choose(world);
     const beginMs = dice.between(firstMs, lastMs - 1_000);
-    // Short ones as often as long ones.
-    const forMs = 100 * (longestMs / 100) ** dice.next();
+    // Short ones too, though long ones do more.
+    const forMs = 100 * (longestMs / 100) ** Math.sqrt(dice.next());
     clock.at(beginMs, null, () => fault(world, Math.min(lastMs, beginMs + forMs)));
   }
 }
@@ -45,18 +46,32 @@ function choose({ dice }: World): (typeof FAULTS)[number] {
 
 /** The master more often than others. */
 function hostOf(world: World): string {
-  const master = [...world.hosts.values()].find((host) => host.leads);
-  return master !== undefined && world.dice.chance(0.4) ? master.name : world.dice.pick(world.names);
+  return world.dice.chance(0.4) ? masterOf(world) : world.dice.pick(world.names);
 }
 
-function killed(world: World, untilMs: number): void {
-  const name = hostOf(world);
+function masterOf(world: World): string {
+  return [...world.hosts.values()].find((host) => host.leads)?.name ?? world.dice.pick(world.names);
+}
+
+function killed(world: World, untilMs: number, name = hostOf(world)): void {
   world.kill(name);
   world.clock.at(untilMs, null, () => world.restart(name));
 }
 
-function frozen(world: World, untilMs: number): void {
-  const name = hostOf(world);
+/** The next division of the load is written, and just then its master is killed, frozen or cut off. */
+function caught(world: World, untilMs: number): void {
+  const { sql, dice, clock } = world;
+  const fault = dice.pick([killed, frozen, isolated]);
+  const longMs = untilMs - clock.nowMs;
+  sql.onDivision = () => {
+    sql.onDivision = () => undefined;
+    if (clock.nowMs > FAULTS_MS[1]) return;
+    // Before its answer, or while it sends what it has decided.
+    clock.after(dice.between(0, 20), null, () => fault(world, clock.nowMs + Math.min(longMs, 10_000), masterOf(world)));
+  };
+}
+
+function frozen(world: World, untilMs: number, name = hostOf(world)): void {
   world.freeze(name);
   world.clock.at(untilMs, null, () => world.thaw(name));
 }
@@ -67,8 +82,7 @@ function cutOff(world: World, untilMs: number, [a, b]: readonly [string, string]
   world.clock.at(untilMs, null, () => world.cut(a, b, false));
 }
 
-function isolated(world: World, untilMs: number): void {
-  const name = hostOf(world);
+function isolated(world: World, untilMs: number, name = hostOf(world)): void {
   for (const other of ['etcd', 'sql', ...world.names]) cutOff(world, untilMs, [name, other]);
 }
 
@@ -97,23 +111,10 @@ function wallJump(world: World): void {
 }
 
 /** It hands over and leaves, and is started again. */
-function drained(world: World, untilMs: number): void {
+function drained(world: World): void {
   const name = hostOf(world);
   const host = world.hosts.get(name);
   if (host === undefined || host.process.isDead) return;
   world.say('fault', `${name} is drained`, {});
   host.drain();
-  world.clock.at(untilMs, null, () => world.restart(name));
-}
-
-function earlyExpiry(world: World): void {
-  world.say('fault', 'etcd ends all leases', {});
-  world.isEtcdHonest = false;
-  world.etcd.expireAll();
-}
-
-function wiped(world: World): void {
-  world.say('fault', 'etcd has lost its data', {});
-  world.isEtcdHonest = false;
-  world.etcd.wipe();
 }

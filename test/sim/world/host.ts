@@ -15,6 +15,7 @@ import type { World } from './world.ts';
 
 /** Clocks of machines differ in speed by up to so much. */
 const DRIFT = 0.005;
+const SUPERVISOR_MS = 1_000;
 
 /** One start of the node of a host: a process with the production code of a whole node in it. */
 export class Host {
@@ -29,7 +30,7 @@ export class Host {
   /** Of each assignment: acknowledged up to here. */
   readonly acked = new Map<string, number>();
   worker: StressWorker | null = null;
-  hasEnded = false;
+  #drainedAtMs = -Infinity;
   readonly #world: World;
   readonly #stop = new AbortController();
 
@@ -58,7 +59,10 @@ export class Host {
         timings: DEFAULT_TIMINGS,
         capacity: null,
         senses: {
-          probe: (to, deadlineMs) => network.probe(name, to, deadlineMs),
+          probe: async (to, deadlineMs) => {
+            const found = await network.probe(name, to, deadlineMs);
+            return world.mutants.probe?.(found) ?? found;
+          },
           createSampler: ({ running }) => ({ sample: () => infoOf(running()), [Symbol.dispose]: () => undefined }),
         },
         log: this.#log({}),
@@ -81,6 +85,7 @@ export class Host {
   }
 
   drain(): void {
+    this.#drainedAtMs = this.#world.clock.nowMs;
     inside.run(this.process, () => this.node.drain('the operator wants it'));
   }
 
@@ -99,9 +104,16 @@ export class Host {
 
   /** Its run is over: the process exits. */
   #ended(): void {
-    this.hasEnded = true;
+    // It could not hand over in its time: what it still kept is lost, as if it had been killed.
+    if (!this.isIdle) this.#world.killed.add(`${this.name} ${this.record.incarnation}`);
+    const inTimeMs = this.#drainedAtMs + DEFAULT_TIMINGS.drainMs;
+    if (!this.isIdle && this.#world.clock.nowMs < inTimeMs * (1 - DRIFT)) {
+      this.#world.judge.violated(`L3: ${this.name} left before it had handed over`);
+    }
     this.process.kill();
     this.#world.network.changed();
+    // A supervisor starts it again.
+    this.#world.clock.after(SUPERVISOR_MS, null, () => this.#world.restart(this.name));
   }
 
   #worker(): StressWorker {

@@ -31,6 +31,8 @@ export class Judge implements EngineWatcher {
   readonly #world: World;
   #newestWrite = 0;
   #terms = 0;
+  /** Who held each term. */
+  readonly #holders = new Map<number, string>();
 
   constructor(world: World) {
     this.#world = world;
@@ -49,24 +51,31 @@ export class Judge implements EngineWatcher {
 
   /** S1: terms only grow, and each is given once. */
   #oneHolder(): void {
-    const { etcd, hosts, isEtcdHonest } = this.#world;
+    const { etcd, hosts, isEtcdHonest, wasWiped } = this.#world;
     for (; this.#terms < etcd.terms.length; this.#terms++) {
       const [before, now] = [etcd.terms[this.#terms - 1], etcd.terms[this.#terms]!];
-      if (before !== undefined && now.term <= before.term && isEtcdHonest) {
+      if (before !== undefined && now.term <= before.term && !wasWiped) {
         this.violated(`S1: term ${now.term} of ${now.nodeId} does not follow term ${before.term} of ${before.nodeId}`);
       }
     }
     const masters = [...hosts.values()].filter(({ node }) => node.mastership() !== null);
+    for (const { name, node } of masters) this.#isHeld(node.mastership()!.term, `${name} ${node.record.incarnation}`);
     if (masters.length < 2) return;
-    const byTerm = new Set(masters.map(({ node }) => node.mastership()!.term));
-    if (byTerm.size < masters.length) this.violated(`S1: two masters of one term: ${namesOf(masters)}`);
     const leading = masters.filter((host) => host.leads);
     if (leading.length > 1 && isEtcdHonest) this.violated(`S6: ${namesOf(leading)} may act at the same time`);
   }
 
+  #isHeld(term: number, holder: string): void {
+    const before = this.#holders.get(term);
+    this.#holders.set(term, holder);
+    if (before !== undefined && before !== holder) this.violated(`S1: term ${term} of ${before} is ${holder}'s too`);
+    const newest = Math.max(...this.#holders.keys());
+    if (before === undefined && term < newest) this.violated(`S1: term ${term} begins after term ${newest}`);
+  }
+
   /** S7: the parts that are loaded never sum to more than the whole. */
   #rate(): void {
-    if (this.#world.moving !== 'strict') return;
+    if (this.#world.moving !== 'strict' || !this.#world.isEtcdHonest) return;
     let sum = 0;
     const loading: string[] = [];
     for (const host of this.#world.hosts.values()) {
@@ -141,9 +150,9 @@ export class Judge implements EngineWatcher {
 
   /** A master says that a process surely has stopped. */
   gone(term: number, ref: NodeRef): void {
-    const { sql, hosts, moving } = this.#world;
+    const { sql, hosts, moving, isEtcdHonest } = this.#world;
     const host = hosts.get(ref.nodeId);
-    if (term !== sql.fence.term || moving !== 'strict' || host?.record.incarnation !== ref.incarnation) return;
+    if (term !== sql.fence.term || moving !== 'strict' || !isEtcdHonest || host?.record.incarnation !== ref.incarnation) return;
     if ([...host.engines].some((engine) => engine.mayLoad)) {
       this.violated(`S7: the master of term ${term} says that ${ref.nodeId} is gone, which has a permit and loads`);
     }

@@ -35,6 +35,8 @@ export class SimSql {
   readonly counted = new Map<string, number>();
   /** Terms of accepted writes, in order, told to the judge. */
   onWrite: (term: number, what: string) => void = () => undefined;
+  /** Assignments are about to be written. */
+  onDivision: () => void = () => undefined;
   readonly mutants: SqlMutants;
 
   constructor(mutants: SqlMutants) {
@@ -91,6 +93,7 @@ export class SimSql {
 
   putAssignments(term: number, records: readonly AssignmentRecord[]): Written {
     if (!this.#mayWrite(term)) return 'fenced';
+    this.onDivision();
     for (const record of records) {
       this.onWrite(term, `assignment ${record.number} of ${record.nodeId}`);
       this.assignments.get(record.runId)!.set(record.number, record);

@@ -1,5 +1,6 @@
 import { inside, loaded } from './globals.ts';
 import type { MasterContext, NodeRef, Role } from '../../../src/cluster/ports.ts';
+import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import { nowMs } from '../../../src/lib/clock.ts';
 import type { LogFields } from '../../../src/lib/log.ts';
 import { DEFAULT_PLACEMENT } from '../../../src/stress/ports.ts';
@@ -11,6 +12,7 @@ import { planFaults } from './faults.ts';
 import { Host } from './host.ts';
 import { Judge, type Standing } from './judge.ts';
 import { SimNetwork } from './network.ts';
+import type { PortState } from '../../../src/cluster/port-probe.ts';
 import { SimSql, type SqlMutants } from './sql.ts';
 
 loaded();
@@ -21,6 +23,8 @@ export interface Mutants {
   /** The transaction does not look at the lock's key. */
   establishesBlindly?: boolean;
   /** What the master's driver believes of a process, instead of what the kit says. */
+  /** What a look at a port is taken for. */
+  probe?: (found: PortState) => PortState;
   standing?: (told: Standing, ref: NodeRef, context: MasterContext) => Standing;
 }
 
@@ -59,8 +63,10 @@ export class World {
   readonly moving: 'strict' | 'fast';
   /** One part of the coarsest division. */
   readonly grain: number;
-  /** etcd has lost nothing and ended no lease before its time. */
-  isEtcdHonest = true;
+  /** etcd has lost its data. */
+  wasWiped = false;
+  /** etcd ended leases before their time: until then their holders may believe in them. */
+  believedUntilMs = -Infinity;
   readonly #seed: number;
   readonly #roles: ReadonlyMap<string, readonly Role[]>;
   readonly #lines: string[] | null;
@@ -118,6 +124,11 @@ export class World {
     this.#lines.push(`${(atMs / 1000).toFixed(4).padStart(9)} ${who.padEnd(5)} ${text} ${rest.join(' ')}`);
   }
 
+  /** No lease ended in etcd while its holder may believe in it. */
+  get isEtcdHonest(): boolean {
+    return this.clock.nowMs > this.believedUntilMs;
+  }
+
   // --- What befalls it ---------------------------------------------------------------------------------------------
 
   get names(): readonly string[] {
@@ -159,6 +170,15 @@ export class World {
     this.network.changed();
   }
 
+  /** All leases end before their time: the one fault that takes the floor from under them. */
+  endLeases(isWiped: boolean): void {
+    this.say('fault', isWiped ? 'etcd has lost its data' : 'etcd ends all leases', {});
+    this.believedUntilMs = this.clock.nowMs + DEFAULT_TIMINGS.leaseTtlMs;
+    this.wasWiped ||= isWiped;
+    if (isWiped) this.etcd.wipe();
+    else this.etcd.expireAll();
+  }
+
   heal(): void {
     this.say('fault', 'all is healed', {});
     Object.assign(this.network.trouble, { loss: 0, lagMs: 0 });
@@ -181,7 +201,7 @@ export class World {
   /** One run, with some changes of what is wanted of it. */
   #users(): void {
     const { dice, clock, sql } = this;
-    const durationS = Math.round(dice.between(15, 50));
+    const durationS = Math.round(dice.between(25, 60));
     const placement = { ...DEFAULT_PLACEMENT, strategy: 'even', moving: this.moving };
     const task = taskOf({ rate: 60, duration: `${durationS}s`, grace: '1s' });
     clock.at(START_MS, null, () => sql.startRun(task, placement));
@@ -191,7 +211,7 @@ export class World {
       const wanted = dice.chance(0.2) ? { state: 'PAUSED' as const } : { state: 'RUNNING' as const, target };
       this.#want(dice.between(START_MS + 1, 40_000), wanted);
     }
-    if (dice.chance(0.3)) this.#want(dice.between(START_MS + 1, 45_000), { state: 'STOPPED' });
+    if (dice.chance(0.25)) this.#want(dice.between(START_MS + 1, 45_000), { state: 'STOPPED' });
   }
 
   #want(atMs: number, wanted: Parameters<SimSql['setWanted']>[1]): void {

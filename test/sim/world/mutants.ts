@@ -1,0 +1,150 @@
+import './globals.ts';
+import { RenewedLease } from '../../../src/cluster/lease.ts';
+import { PermitHolder } from '../../../src/cluster/permit.ts';
+import { nowMs } from '../../../src/lib/clock.ts';
+import { OwnerState } from '../../../src/stress/owner-state.ts';
+import { Results } from '../../../src/stress/results.ts';
+import { fractionOf } from '../../../src/stress/shares.ts';
+import { StoredRun } from '../../../src/stress/stored-run.ts';
+import { Strays } from '../../../src/stress/strays.ts';
+import { World, type Mutants, type Outcome } from './world.ts';
+
+/** A mistake in the production code or in a server, and what has to notice it. */
+export interface Mutant {
+  name: string;
+  /** Any of these invariants. */
+  breaks: readonly string[];
+  /** The first seed that is tried. */
+  seed: number;
+  world?: Mutants;
+  /** Puts the mistake into the production code. @returns what takes it out again */
+  patch?: () => () => void;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  { name: 'the database has no fence', breaks: ['S2'], seed: 1, world: { sql: { noFence: true } } },
+  { name: 'a repeated sample is added', breaks: ['S4'], seed: 1, world: { sql: { addsOnDuplicate: true } } },
+  {
+    name: 'the transaction looks neither at the own key nor at the term',
+    breaks: ['S1', 'S6'],
+    seed: 1,
+    world: { establishesBlindly: true },
+  },
+  {
+    name: 'a permit counts from the arrival of the echo',
+    breaks: ['S9', 'S7'],
+    seed: 1,
+    patch: () =>
+      replace(PermitHolder.prototype, 'echoed', (original) => {
+        return function (this: PermitHolder) {
+          original.call(this, nowMs());
+        };
+      }),
+  },
+  {
+    name: 'a lease counts for one second too long',
+    breaks: ['S6', 'S9', 'S7'],
+    seed: 1,
+    patch: () =>
+      replace(RenewedLease.prototype, 'validUntilMs', (original) => {
+        return function (this: RenewedLease) {
+          return original.call(this) + 1_000;
+        };
+      }),
+  },
+  {
+    name: 'a share moves when the stream of its owner closes',
+    breaks: ['S7'],
+    seed: 1,
+    world: {
+      standing: (told, { nodeId }, context) => {
+        const member = context.members().find(({ node }) => node.nodeId === nodeId);
+        return told === 'suspect' && member?.connected === false ? 'gone' : told;
+      },
+    },
+  },
+  {
+    name: 'a silent port counts as a closed one',
+    breaks: ['S7'],
+    seed: 1,
+    world: { probe: (found) => (found === 'unknown' ? 'refused' : found) },
+  },
+  {
+    name: 'a raise is sent before the lowering is acknowledged',
+    breaks: ['S7'],
+    seed: 1,
+    patch: () =>
+      replace(OwnerState.prototype, 'commanded', (original) => {
+        return function (this: OwnerState, atMs: number) {
+          original.call(this, atMs);
+          this.most = fractionOf(this.record.share);
+        };
+      }),
+  },
+  {
+    name: 'a new master believes that nobody loads what it has not heard of',
+    breaks: ['S7'],
+    seed: 1,
+    patch: () =>
+      replace(OwnerState.prototype, 'view', (original) => {
+        return function (this: OwnerState, ...args: Parameters<OwnerState['view']>) {
+          return { ...original.apply(this, args), most: this.most ?? 0 };
+        };
+      }),
+  },
+  {
+    name: 'a sample is acknowledged before it is committed',
+    breaks: ['S5'],
+    seed: 1,
+    patch: () =>
+      replace(StoredRun.prototype, 'queued', () => {
+        return function (this: StoredRun, key: Parameters<StoredRun['queued']>[0]) {
+          this.stored(key);
+        };
+      }),
+  },
+  {
+    name: 'nothing is sent again',
+    breaks: ['L3', 'L2'],
+    seed: 1,
+    patch: () => replace(Results.prototype, 'rewind', () => () => undefined),
+  },
+  {
+    name: 'a worker that has what is no longer its own keeps its permit',
+    breaks: ['S7'],
+    seed: 1,
+    patch: () => {
+      const undo = [
+        replace(Strays.prototype, 'withhold', () => () => undefined),
+        replace(Strays.prototype, 'hello', (original) => {
+          return function (this: Strays, ref: Parameters<Strays['hello']>[0]) {
+            original.call(this, ref, []);
+          };
+        }),
+      ];
+      return () => undo.forEach((each) => each());
+    },
+  },
+];
+
+/** Plays seeds until one of them notices the mistake. @returns null: none of so many did */
+export async function hunt(mutant: Mutant, seeds: number): Promise<Outcome | null> {
+  const undo = mutant.patch?.() ?? (() => undefined);
+  try {
+    for (let seed = mutant.seed; seed < mutant.seed + seeds; seed++) {
+      const outcome = await new World(seed, { mutants: mutant.world ?? {} }).play();
+      if (outcome.violations.length > 0) return outcome;
+    }
+    return null;
+  } finally {
+    undo();
+  }
+}
+
+function replace<T extends object, K extends keyof T>(on: T, name: K, make: (original: T[K]) => T[K]): () => void {
+  const original = on[name];
+  on[name] = make(original);
+  return () => {
+    on[name] = original;
+  };
+}
