@@ -85,7 +85,7 @@ export class Host {
   }
 
   drain(): void {
-    this.#drainedAtMs = this.#world.clock.nowMs;
+    if (this.#drainedAtMs === -Infinity) this.#drainedAtMs = this.#world.clock.nowMs;
     inside.run(this.process, () => this.node.drain('the operator wants it'));
   }
 
