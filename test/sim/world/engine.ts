@@ -42,7 +42,12 @@ export class SimEngine implements WorkEngine {
   #dropped = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(process: SimProcess, assignment: Assignment & AssignmentKey, watcher: EngineWatcher, options: EngineOptions) {
+  constructor(
+    process: SimProcess,
+    assignment: Assignment & AssignmentKey,
+    watcher: EngineWatcher,
+    options: EngineOptions,
+  ) {
     this.process = process;
     this.key = { runId: assignment.runId, assignment: assignment.assignment };
     this.#part = assignment;

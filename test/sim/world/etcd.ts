@@ -36,8 +36,6 @@ export class SimEtcd {
   readonly terms: { term: number; nodeId: string; incarnation: number; atMs: number }[] = [];
   /** Leases end up to so much after their time (a new leader of etcd prolongs them). */
   lateExpiryMs = 0;
-  /** Mutant: the transaction does not look whether the lock's key is still the one that was won. */
-  establishesBlindly = false;
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #leases = new Map<number, ServerLease>();
@@ -141,13 +139,10 @@ export class SimEtcd {
 
   establish(rev: number, seen: number, term: number): boolean {
     const first = this.#queue[0];
-    const isMine = first?.rev === rev && this.#term.rev === seen;
-    if (!isMine && !this.establishesBlindly) return false;
+    if (first?.rev !== rev || this.#term.rev !== seen) return false;
     this.#term = { term, rev };
-    const node = this.#queue.find((each) => each.rev === rev)?.node;
-    if (node !== undefined) {
-      this.terms.push({ term, nodeId: node.nodeId, incarnation: node.incarnation, atMs: this.#clock.nowMs });
-    }
+    const { node } = first;
+    this.terms.push({ term, nodeId: node.nodeId, incarnation: node.incarnation, atMs: this.#clock.nowMs });
     this.#changed();
     return true;
   }

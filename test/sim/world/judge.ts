@@ -77,16 +77,18 @@ export class Judge implements EngineWatcher {
   #rate(): void {
     if (this.#world.moving !== 'strict' || !this.#world.isEtcdHonest) return;
     let sum = 0;
+    let grain = 0;
     const loading: string[] = [];
     for (const host of this.#world.hosts.values()) {
       for (const engine of host.engines) {
         const { fraction } = engine;
         if (fraction === 0) continue;
         sum += fraction;
+        grain = Math.max(grain, 1 / engine.share.of);
         loading.push(`${host.name} ${engine.share.weight}/${engine.share.of}`);
       }
     }
-    if (sum > 1 + loading.length * this.#world.grain) {
+    if (sum > 1 + loading.length * grain) {
       this.violated(`S7: ${loading.join(' + ')} = ${sum.toFixed(3)} of the whole are loaded`);
     }
   }
@@ -135,7 +137,9 @@ export class Judge implements EngineWatcher {
     const hasLease = this.#world.etcd.isRegistered(nodeId, incarnation) || !this.#world.isEtcdHonest;
     if (sinceMs > (hasLease ? permitOnLeaseMs : permitMs)) {
       const lease = hasLease ? 'with' : 'without';
-      this.violated(`S9: ${host.name} loads ${Math.round(sinceMs)} ms after it sent the last echoed ping, ${lease} a lease`);
+      this.violated(
+        `S9: ${host.name} loads ${Math.round(sinceMs)} ms after it sent the last echoed ping, ${lease} a lease`,
+      );
     }
     const { runId } = engine.key;
     this.hits.set(runId, (this.hits.get(runId) ?? 0) + hits);
@@ -152,7 +156,8 @@ export class Judge implements EngineWatcher {
   gone(term: number, ref: NodeRef): void {
     const { sql, hosts, moving, isEtcdHonest } = this.#world;
     const host = hosts.get(ref.nodeId);
-    if (term !== sql.fence.term || moving !== 'strict' || !isEtcdHonest || host?.record.incarnation !== ref.incarnation) return;
+    if (term !== sql.fence.term || moving !== 'strict' || !isEtcdHonest || host?.record.incarnation !== ref.incarnation)
+      return;
     if ([...host.engines].some((engine) => engine.mayLoad)) {
       this.violated(`S7: the master of term ${term} says that ${ref.nodeId} is gone, which has a permit and loads`);
     }
@@ -180,7 +185,9 @@ export class Judge implements EngineWatcher {
       const first = lost.find((m) => !ofKilled(m) || run.state === 'DONE');
       if (first !== undefined) {
         const { host, assignment, seq } = first;
-        this.violated(`L3: sample ${seq} of assignment ${assignment} of ${host} is not stored; the run is ${run.state}`);
+        this.violated(
+          `L3: sample ${seq} of assignment ${assignment} of ${host} is not stored; the run is ${run.state}`,
+        );
       }
       if (!['DONE', 'DONE_INCOMPLETE', 'CANCELLED', 'FAILED'].includes(run.state)) {
         this.violated(`L2: run ${run.id} is ${run.state} and does not end: ${run.reason}`);

@@ -25,12 +25,6 @@ export const MUTANTS: readonly Mutant[] = [
   { name: 'the database has no fence', breaks: ['S2'], seed: 1, world: { sql: { noFence: true } } },
   { name: 'a repeated sample is added', breaks: ['S4'], seed: 1, world: { sql: { addsOnDuplicate: true } } },
   {
-    name: 'the transaction looks neither at the own key nor at the term',
-    breaks: ['S1', 'S6'],
-    seed: 1,
-    world: { establishesBlindly: true },
-  },
-  {
     name: 'a permit counts from the arrival of the echo',
     breaks: ['S9', 'S7'],
     seed: 1,

@@ -150,7 +150,13 @@ export class Stream {
   readonly #network: SimNetwork;
   readonly #clock: SimClock;
 
-  constructor(network: SimNetwork, clock: SimClock, from: Place, process: SimProcess, handlers: LinkHandlers<ToWorker>) {
+  constructor(
+    network: SimNetwork,
+    clock: SimClock,
+    from: Place,
+    process: SimProcess,
+    handlers: LinkHandlers<ToWorker>,
+  ) {
     this.from = from;
     this.#network = network;
     this.#clock = clock;

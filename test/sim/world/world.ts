@@ -20,8 +20,6 @@ loaded();
 /** What is done wrong on purpose, to see that it is noticed. */
 export interface Mutants {
   sql?: SqlMutants;
-  /** The transaction does not look at the lock's key. */
-  establishesBlindly?: boolean;
   /** What the master's driver believes of a process, instead of what the kit says. */
   /** What a look at a port is taken for. */
   probe?: (found: PortState) => PortState;
@@ -61,8 +59,6 @@ export class World {
   /** `name incarnation` of processes that were killed while they worked. */
   readonly killed = new Set<string>();
   readonly moving: 'strict' | 'fast';
-  /** One part of the coarsest division. */
-  readonly grain: number;
   /** etcd has lost its data. */
   wasWiped = false;
   /** etcd ended leases before their time: until then their holders may believe in them. */
@@ -79,13 +75,11 @@ export class World {
     this.dice = new Dice(seed);
     this.network = new SimNetwork(this.clock, this.dice);
     this.etcd = new SimEtcd(this.clock, this.dice);
-    this.etcd.establishesBlindly = mutants.establishesBlindly ?? false;
     this.sql = new SimSql(mutants.sql ?? {});
     this.judge = new Judge(this);
     this.sql.onWrite = (term, what) => this.judge.wrote(term, what);
     this.#roles = rolesOf(this.dice);
     this.moving = this.dice.chance(0.85) ? 'strict' : 'fast';
-    this.grain = 1 / 20;
   }
 
   /** Plays it to its end, or to the first violation. */
