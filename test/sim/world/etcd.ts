@@ -6,6 +6,7 @@ import type {
   MasterLock,
   NodeRecord,
   Registration,
+  SentinelSeat,
   Subscription,
 } from '../../../src/cluster/ports.ts';
 import { CodedError } from '../../../src/lib/errors.ts';
@@ -79,6 +80,8 @@ export class SimEtcd {
       master: isEstablished ? { node: first.node, term: this.#term.term } : null,
       nodes: [...this.#nodes.values()].map(({ record }) => record).sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
       nomination: null,
+      sentinels: [],
+      inhibit: null,
     };
   }
 
@@ -221,6 +224,15 @@ export class SimCoordinator implements Coordinator {
     return this.#call(() => this.#etcd.view());
   }
 
+  /** There are no sentinels in this world: what they do is in the models. */
+  sit(): Promise<SentinelSeat> {
+    return Promise.reject(new Error('no sentinels here'));
+  }
+
+  inhibit(): Promise<void> {
+    return Promise.reject(new Error('no sentinels here'));
+  }
+
   /** A watch is a hint: an event may be lost, and the list that follows it too. */
   watch(listener: (view: CoordinatorView | null) => void): Subscription {
     let isClosed = false;
@@ -263,7 +275,7 @@ export class SimCoordinator implements Coordinator {
     return promise;
   }
 
-  async #lockWith(rev: number): Promise<Pick<MasterLock, 'seenTerm' | 'establish'>> {
+  async #lockWith(rev: number): Promise<Omit<MasterLock, 'validUntilMs' | 'signal' | 'release'>> {
     const [seenTerm, seenRev] = await this.#call(() => [this.#etcd.term, this.#etcd.termRev] as const);
     const establish = async (term: number): Promise<boolean> => {
       if (term <= seenTerm) return false;
@@ -274,7 +286,7 @@ export class SimCoordinator implements Coordinator {
         throw error;
       }
     };
-    return { seenTerm, establish };
+    return { seenTerm, establish, nomination: null, nominate: () => Promise.resolve(false) };
   }
 
   async #grant(ttlMs: number): Promise<{ lease: ServerLease; sent: Instant }> {

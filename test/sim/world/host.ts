@@ -57,13 +57,15 @@ export class Host {
         drivers: [STRESS],
         registry,
         timings: DEFAULT_TIMINGS,
+        probe: () => Promise.reject(new Error('no sentinels here')),
+        quorum: 1,
         capacity: null,
         senses: {
-          probe: async (to, deadlineMs) => {
+          probePort: async (to, deadlineMs) => {
             const found = await network.probe(name, to, deadlineMs);
             return world.mutants.probe?.(found) ?? found;
           },
-          createSampler: ({ running }) => ({ sample: () => infoOf(running()), [Symbol.dispose]: () => undefined }),
+          createSampler: ({ running }) => ({ latest: () => infoOf(running()), [Symbol.dispose]: () => undefined }),
         },
         log: this.#log({}),
       });
@@ -117,7 +119,11 @@ export class Host {
   }
 
   #worker(): StressWorker {
-    const worker = new StressWorker(engineFactory(this.process, this.#world.judge, this.engines));
+    const worker = new StressWorker({
+      spill: null,
+      onBufferFull: 'pause',
+      createEngine: engineFactory(this.process, this.#world.judge, this.engines),
+    });
     this.worker = worker;
     const run = worker.run.bind(worker);
     worker.run = (context) => run(this.#workerContext(context));

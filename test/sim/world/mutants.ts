@@ -22,8 +22,8 @@ export interface Mutant {
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  { name: 'the database has no fence', breaks: ['S2'], seed: 1, world: { sql: { noFence: true } } },
-  { name: 'a repeated sample is added', breaks: ['S4'], seed: 1, world: { sql: { addsOnDuplicate: true } } },
+  { name: 'the database has no fence', breaks: ['S2'], seed: 31, world: { sql: { noFence: true } } },
+  { name: 'a repeated sample is added', breaks: ['S4'], seed: 14, world: { sql: { addsOnDuplicate: true } } },
   {
     name: 'a permit counts from the arrival of the echo',
     breaks: ['S9', 'S7'],
@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a raise is sent before the lowering is acknowledged',
     breaks: ['S7'],
-    seed: 1,
+    seed: 23,
     patch: () =>
       replace(OwnerState.prototype, 'commanded', (original) => {
         return function (this: OwnerState, atMs: number) {
@@ -101,7 +101,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'nothing is sent again',
     breaks: ['L3', 'L2'],
     seed: 1,
-    patch: () => replace(Results.prototype, 'rewind', () => () => undefined),
+    patch: () => replace(Results.prototype, 'sendAgain', () => () => undefined),
   },
   {
     name: 'a worker that has what is no longer its own keeps its permit',
