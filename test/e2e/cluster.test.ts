@@ -84,9 +84,9 @@ describe.skipIf(MISSING !== null)(
       // the second before it had too.
       const seconds = await cluster.seconds(name);
       for (const [rate, least] of [
-        [600, 5],
-        [1000, 5],
-        [301, 7],
+        [600, 3],
+        [1000, 3],
+        [301, 4],
       ] as const) {
         const steady = seconds.filter(({ target: asked }, i) => asked === rate && seconds[i - 1]?.target === rate);
         expect(steady.length, `seconds of ${rate}/s`).toBeGreaterThanOrEqual(least);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { existsSync } from 'node:fs';
+import { freezeProcess } from './freeze.ts';
 import { freePort } from './ports.ts';
 
 const SERVER = '/usr/bin/etcd';
@@ -95,7 +96,7 @@ export class Etcd implements AsyncDisposable {
 
   /** SIGSTOP: it neither answers nor closes anything. */
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    if (this.#child?.pid !== undefined) freezeProcess(this.#child.pid);
   }
 
   thaw(): void {

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createConnection, type Connection } from 'mysql2/promise';
+import { freezeProcess } from './freeze.ts';
 
 const SERVER = '/usr/sbin/mariadbd';
 const INSTALL = '/usr/bin/mariadb-install-db';
@@ -125,7 +126,7 @@ export class Mariadb implements AsyncDisposable {
 
   /** The kernel still accepts connections for it, but nothing is answered. */
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    if (this.#child?.pid !== undefined) freezeProcess(this.#child.pid);
   }
 
   thaw(): void {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { freezeProcess } from './freeze.ts';
 import { MAIN, spawnCommand, type CliEnd, type CliProcess } from './cli.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './ports.ts';
@@ -127,7 +128,7 @@ export class NodeProcess implements AsyncDisposable {
 
   /** The kernel still accepts connections for it, but nothing is answered. */
   freeze(): void {
-    this.signal('SIGSTOP');
+    freezeProcess(this.pid);
     this.#isFrozen = true;
   }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { TargetStats } from '../../src/load/target/counters.ts';
 import type { TargetOptions } from '../../src/load/target/server.ts';
+import { freezeProcess } from './freeze.ts';
 
 export interface TargetCommand {
   kind: 'stats' | 'reset';
@@ -73,7 +74,7 @@ export class TargetProcess implements AsyncDisposable {
 
   /** The kernel still accepts connections and takes bytes for a frozen target, but nothing is answered. */
   freeze(): void {
-    this.#child.kill('SIGSTOP');
+    freezeProcess(this.#child.pid!);
   }
 
   thaw(): void {

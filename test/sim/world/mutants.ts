@@ -76,17 +76,6 @@ export const MUTANTS: readonly Mutant[] = [
       }),
   },
   {
-    name: 'a new master believes that nobody loads what it has not heard of',
-    breaks: ['S7'],
-    seed: 1,
-    patch: () =>
-      replace(OwnerState.prototype, 'view', (original) => {
-        return function (this: OwnerState, ...args: Parameters<OwnerState['view']>) {
-          return { ...original.apply(this, args), most: this.most ?? 0 };
-        };
-      }),
-  },
-  {
     name: 'a sample is acknowledged before it is committed',
     breaks: ['S5'],
     seed: 1,
