@@ -168,9 +168,11 @@ export class SimEngine implements WorkEngine {
   }
 
   #end(end: EngineEnd): void {
-    if (this.isOver) return;
+    const isOver = (): boolean => this.isOver;
+    if (isOver()) return;
+    // What was due until now may end it.
     if (this.#timer !== undefined && end.kind !== 'completed') this.#tick();
-    if (this.isOver) return;
+    if (isOver()) return;
     this.isOver = true;
     clearInterval(this.#timer);
     if (this.#doneMs > this.#secondFromMs) this.#tell();

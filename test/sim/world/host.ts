@@ -170,7 +170,7 @@ export class Host {
       info: line('info '),
       warn: line('warn '),
       error: line('error'),
-      child: (more) => this.#log({ ...inherited, ...more }),
+      child: (more) => this.#log({ ...inherited, ...(typeof more === 'function' ? more() : more) }),
     };
   }
 }

@@ -63,7 +63,7 @@ export class SimNetwork {
       if (isLost()) return;
       this.#clock.after(this.delayMs(), process, () => {
         deadline.cancel();
-        if ('error' in outcome) reject(outcome.error as Error);
+        if ('error' in outcome) reject(outcome.error);
         else resolve(outcome.value);
       });
     });
