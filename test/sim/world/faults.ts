@@ -1,4 +1,7 @@
-import { FAULTS_MS, type World } from './world.ts';
+import type { World } from './world.ts';
+
+/** Faults begin and end within this time; then all is healed. */
+const FAULTS_MS = [1_000, 45_000] as const;
 
 /** A fault that lasts for a while. */
 type Fault = (world: World, untilMs: number) => void;

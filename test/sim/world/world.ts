@@ -37,8 +37,6 @@ export interface Outcome {
   fingerprint: string;
 }
 
-/** Faults begin and end within this time; then all is healed. */
-export const FAULTS_MS = [1_000, 45_000] as const;
 const HEALED_MS = 50_000;
 /** What is to come after the healing comes within this time. */
 const PATIENCE_MS = 240_000;
