@@ -62,7 +62,7 @@ test('a wrong flag of demo is told, and its target is gone with it', async () =>
   expect(code).toBe(2);
 });
 
-const VERBS = 'run, target, demo, server, node, migrate, tasks, runs, nodes, status';
+const VERBS = 'run, target, demo, server, node, migrate, tasks, runs, nodes, cluster, status';
 
 test.each<[string[], string]>([
   [[], `gostress: expected a verb (${VERBS}), found none; gostress --help tells more\n`],
