@@ -54,6 +54,7 @@ describe.skipIf(MISSING !== null)(`the page, command by command (needs ${MISSING
       '127.0.0.1:3306': `127.0.0.1:${mariadb.port}`,
       '/opt/gostress': path.join(folder, 'opt'),
       '/etc/gostress': path.join(folder, 'etc'),
+      '/var/lib/gostress': path.join(folder, 'var'),
       '/etc/systemd/system/': `${folder}/`,
     };
     for (const port of ['7420', '7421', '7422']) here[`:${port}`] = `:${await freePort()}`;
@@ -66,10 +67,13 @@ describe.skipIf(MISSING !== null)(`the page, command by command (needs ${MISSING
   test('every command runs', { timeout: LONG_MS }, async () => {
     const page = await readFile(path.join(ROOT, 'deploy/README.md'), 'utf8');
     const blocks = [...page.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, text]) => text!);
-    const [packages, ...rest] = blocks;
+    const [packages, ...others] = blocks;
+    // The drill kills masters of a cluster that systemd runs: test/e2e has it.
+    const rest = others.filter((block) => !block.includes('gostress cluster failover'));
     // What it installs is here already, or the test is skipped.
     expect(packages).toBe('apt-get install --yes etcd-server etcd-client mariadb-server\n');
     expect(rest).toHaveLength(5);
+    expect(others).toHaveLength(6);
     for (const from of Object.keys(here)) expect(page).toContain(from);
     for (const block of rest) expect(await shell(block)).toMatchObject({ code: 0 });
   });
