@@ -17,7 +17,7 @@ export interface PermitMutants {
 
 /** Ticks: a permit, the longest one with a lease, and a lease. Clocks tick together here, so that no margin is needed. */
 const PERMIT = 1;
-const LONGEST = 4;
+const LONGEST = 3;
 const LEASE = 2;
 /** At this age of the last echo nothing is left to wait for; ages are told apart only as far as they matter. */
 const OLD = LONGEST + LEASE;
