@@ -46,6 +46,7 @@ export class SimEtcd {
   #queue: Candidature[] = [];
   #term = { term: 0, rev: 0 };
   #rev = 1;
+  #registrations = 0;
 
   constructor(clock: SimClock, dice: Dice) {
     this.#clock = clock;
@@ -113,7 +114,14 @@ export class SimEtcd {
     this.#changed();
   }
 
-  putNode(node: NodeRecord, lease: ServerLease, wallMs: number): NodeRecord {
+  /** Grows with each registration. */
+  get registrations(): number {
+    return this.#registrations;
+  }
+
+  /** @param seen `registrations` as it was read before; @returns null: somebody else has registered since */
+  putNode(node: NodeRecord, lease: ServerLease, wallMs: number, seen: number): NodeRecord | null {
+    if (seen !== this.#registrations) return null;
     const known = this.#known.get(node.nodeId);
     if (node.incarnation !== 0 && (known?.incarnation ?? 0) > node.incarnation) {
       throw new CodedError('FAILED_PRECONDITION', 'a later start of it is registered');
@@ -122,6 +130,7 @@ export class SimEtcd {
     const seq = known?.seq ?? this.#known.size + 1;
     const incarnation = node.incarnation || Math.max(wallMs, (known?.incarnation ?? 0) + 1);
     const record = { ...node, seq, incarnation };
+    this.#registrations += 1;
     this.#known.set(node.nodeId, { seq, incarnation });
     this.#nodes.set(node.nodeId, { record, lease });
     this.#changed();
@@ -185,9 +194,8 @@ export class SimCoordinator implements Coordinator {
 
   async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
     const { lease, sent } = await this.#grant(leaseTtlMs);
-    const wallMs = Date.now();
     try {
-      const record = await this.#call(() => this.#etcd.putNode(node, lease, wallMs));
+      const record = await this.#putNode(node, lease);
       const isMine = () => {
         const { nodeId, incarnation } = record;
         return this.#etcd.isRegistered(nodeId, incarnation) ? null : 'the record is gone, or of a later start';
@@ -259,6 +267,16 @@ export class SimCoordinator implements Coordinator {
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** An attempt that was given up may reach etcd late: it must not overwrite the one that followed it. */
+  async #putNode(node: NodeRecord, lease: ServerLease): Promise<NodeRecord> {
+    for (;;) {
+      const seen = await this.#call(() => this.#etcd.registrations);
+      const wallMs = Date.now();
+      const record = await this.#call(() => this.#etcd.putNode(node, lease, wallMs, seen));
+      if (record !== null) return record;
+    }
   }
 
   #win(node: NodeRecord, lease: ServerLease, deadlineMs: number, signal: AbortSignal): Promise<number | null> {

@@ -21,7 +21,7 @@ describe('whole nodes in a simulated world', () => {
   test.each(MUTANTS.map((mutant) => [mutant.name, mutant] as const))(
     'notice that %s',
     async (_, mutant) => {
-      const outcome = await hunt(mutant, 10);
+      const outcome = await hunt(mutant, SEEDS);
       expect(outcome?.violations[0]).toMatch(new RegExp(mutant.breaks.join('|')));
     },
     120_000,
