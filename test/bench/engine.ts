@@ -9,7 +9,7 @@ import { startTargetProcess } from '../support/target-process.ts';
 import { AFTER_MS, measure, WARMUP_MS, type Window } from './lib/measure.ts';
 import { Nginx } from './lib/nginx.ts';
 import { parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
-import { ENGINE, findPeers, type Job, type Peer } from './lib/peers.ts';
+import { ENGINE_UNDICI, findPeers, type Job, type Peer } from './lib/peers.ts';
 import { chooseCores, descriptors, killAll, pin, type Command } from './lib/proc.ts';
 import { cell, markdownTable, median } from './lib/table.ts';
 
@@ -104,10 +104,10 @@ async function closedPart(): Promise<Row[]> {
         ]),
       ),
     );
-    const ours = find(rows, ENGINE)?.median['perCpuSecond'];
+    const ours = find(rows, ENGINE_UNDICI)?.median['perCpuSecond'];
     const bare = find(rows, 'undici-bare')?.median['perCpuSecond'];
     if (ours !== undefined && bare !== undefined) {
-      say(`\n${ENGINE} reaches ${cell(ours / bare, 2)} of the bare undici loop (goal: at least 0.8).`);
+      say(`\n${ENGINE_UNDICI} reaches ${cell(ours / bare, 2)} of the bare undici loop (goal: at least 0.8).`);
     }
     return rows;
   } finally {
@@ -139,7 +139,7 @@ async function openPart(): Promise<Row[]> {
         strayP50Ms: pacing.strayMs.p50,
         strayP99Ms: pacing.strayMs.p99,
         worstSecondPercent: pacing.worstSecond?.deviationPercent ?? NaN,
-        ...(peer.name === ENGINE ? ownWords(window.stdout) : {}),
+        ...(peer.ours ? ownWords(window.stdout) : {}),
       };
       return { numbers, window };
     });
@@ -288,7 +288,7 @@ async function interleave(
       try {
         const { numbers, window } = await run(peer);
         const { cores, foreignCores, stdout } = window;
-        const note = (peer.name === ENGINE ? ownVerdict(stdout) : null) ?? window.note;
+        const note = (peer.ours ? ownVerdict(stdout) : null) ?? window.note;
         row.rounds.push({ ...numbers, cores, foreignCores });
         if (note !== null && !row.notes.includes(note)) row.notes.push(note);
       } catch (error) {

@@ -20,12 +20,16 @@ export interface OpenJob extends Job {
 export interface Peer {
   name: string;
   version: string;
+  /** Its output is our report. */
+  ours?: true;
   closed: (job: Job) => Command;
   /** Absent: the tool has no rate. */
   open?: (job: OpenJob) => Command;
 }
 
+/** Our engine with the client it chooses (http1 here), and with the other. */
 export const ENGINE = 'gostress';
+export const ENGINE_UNDICI = 'gostress-undici';
 
 const REPO = fileURLToPath(new URL('../../../', import.meta.url));
 const UNDICI_BARE = join(REPO, 'test/bench/peers/undici-bare.ts');
@@ -33,7 +37,12 @@ const NODE = process.execPath;
 
 /** What can run here: our engine, the bare undici loop, autocannon, and those of the field that are on PATH. */
 export function findPeers(engine: readonly string[]): { found: Peer[]; missing: string[] } {
-  const found = [engineBy(engine), undiciBare(), autocannon()];
+  const found = [
+    engineBy(ENGINE, engine, 'auto'),
+    engineBy(ENGINE_UNDICI, engine, 'undici'),
+    undiciBare(),
+    autocannon(),
+  ];
   const missing: string[] = [];
   for (const [name, make] of Object.entries(FIELD)) {
     const binary = onPath(name);
@@ -43,12 +52,14 @@ export function findPeers(engine: readonly string[]): { found: Peer[]; missing: 
   return { found, missing };
 }
 
-function engineBy(engine: readonly string[]): Peer {
+function engineBy(name: string, engine: readonly string[], client: 'auto' | 'undici'): Peer {
   const run = (job: Job): string[] => [
     ...[...engine, 'run', job.url, '-c', String(job.connections), '-d', `${job.seconds}s`, '-o', 'json'],
+    ...['--client', client],
   ];
   return {
-    name: ENGINE,
+    name,
+    ours: true,
     version: versionLine([...engine, '--version']),
     closed: (job) => ({ argv: run(job) }),
     open: (job) => ({ argv: [...run(job), '-q', String(job.rate)] }),
