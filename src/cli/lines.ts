@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
-import { formatCount, formatMs, formatRate } from '../lib/format.ts';
+import { formatCount, formatMs, plural, formatRate } from '../lib/format.ts';
 import type { TaskSpec } from '../task/spec.ts';
 import type { Second } from '../report/builder.ts';
-import { elapsed, formatErrors, perSecond, type View } from './second.ts';
+import { elapsed, formatErrors, isEmptyRest, perSecond, type View } from './second.ts';
 
 /** For standard error that is no terminal: one plain line for each second, with the numbers of that second. */
 export class LineView implements View {
@@ -15,7 +15,7 @@ export class LineView implements View {
   }
 
   second(second: Second): void {
-    this.#out.write(`${formatLine(second, this.#isOpen)}\n`);
+    if (!isEmptyRest(second)) this.#out.write(`${formatLine(second, this.#isOpen)}\n`);
   }
 
   note(text: string): void {
@@ -31,7 +31,7 @@ export function formatLine({ sample, row, verdict }: Second, isOpen: boolean): s
   const sent = formatRate(perSecond(row.started, row));
   const parts = [
     elapsed(row),
-    isOpen ? `asked ${formatRate(row.target)}, sent ${sent}` : `${formatCount(row.users)} users, sent ${sent}`,
+    isOpen ? `asked ${formatRate(row.target)}, sent ${sent}` : `${plural(row.users, 'user')}, sent ${sent}`,
     `in flight ${formatCount(row.inFlight)}`,
   ];
   if (isOpen) parts.push(`response ${formatPair(row.responseP50Ms, row.responseP99Ms)}`);

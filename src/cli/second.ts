@@ -11,6 +11,12 @@ export interface View {
   end(): void;
 }
 
+/** The rest of a second after a run's end in which nothing happened any more: no news. */
+export function isEmptyRest({ row, sample }: Second): boolean {
+  const { counts } = sample;
+  return row.durationMs < 1000 && row.second > 0 && counts.scheduled + counts.ok + counts.failed + counts.aborted === 0;
+}
+
 /** Hits a second of a count in this second. */
 export function perSecond(count: number, { durationMs }: Pick<SeriesRow, 'durationMs'>): number {
   return durationMs > 0 ? (count * 1000) / durationMs : 0;

@@ -6,6 +6,7 @@ import { importCurl } from '../task/curl/index.ts';
 import { LIMITS } from '../task/defaults.ts';
 import { readTaskFile } from '../task/file.ts';
 import { taskInputOf } from '../task/format.ts';
+import { unreadableFiles } from '../task/prepare.ts';
 import { parseTask, type TaskInput } from '../task/schema.ts';
 import type { TaskSpec } from '../task/spec.ts';
 
@@ -60,8 +61,12 @@ export async function readSource(argument: string | undefined, flags: SourceFlag
 async function readFileSource(file: string): Promise<Source> {
   const isStdin = file === '-';
   const name = isStdin ? '<stdin>' : file;
-  const { spec, placeOf } = readTaskFile(await readText('-f', file), name);
+  const { spec, problems, value, placeOf } = readTaskFile(await readText('-f', file), name);
   const baseDir = isStdin ? '.' : path.dirname(file);
+  if (spec === null) {
+    const unreadable = await unreadableFiles(value, baseDir);
+    throw new CodedError('INVALID_INPUT', [...problems, ...unreadable.map((problem) => placed(problem, placeOf))]);
+  }
   return { input: inputOf(spec, baseDir), hasLoad: true, name, placeOf, warnings: [] };
 }
 
@@ -84,6 +89,12 @@ function curlSource(command: string, name: string): Source {
     connections: { ...plain.connections, ...connections },
   };
   return { input: inputOf(spec, '.'), hasLoad: false, name, placeOf: (key) => `${name}: ${key}`, warnings };
+}
+
+/** A problem that begins with a key, with the place of the key instead. */
+export function placed(problem: string, placeOf: (key: string) => string): string {
+  const [, key = '', rest = ''] = /^([\w.]+): ([^]*)$/.exec(problem) ?? [];
+  return key === '' ? problem : `${placeOf(key)}: ${rest}`;
 }
 
 /** Puts the name before each problem. */

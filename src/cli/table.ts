@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { Histogram } from '../lib/histogram.ts';
 import { addStatusCodes } from '../task/merge.ts';
 import type { Second } from '../report/builder.ts';
-import { elapsed, perSecond, type View } from './second.ts';
+import { elapsed, isEmptyRest, perSecond, type View } from './second.ts';
 
 const COLUMNS = [
   { title: 'time', width: 6 },
@@ -33,7 +33,9 @@ export class TableView implements View {
     this.#out = out;
   }
 
-  second({ sample, row, latency }: Second): void {
+  second(second: Second): void {
+    if (isEmptyRest(second)) return;
+    const { sample, row, latency } = second;
     if (!this.#hasHeader) {
       this.#hasHeader = true;
       this.#out.write(`${cells(COLUMNS.map(({ title }) => title))}\n${rule()}\n`);

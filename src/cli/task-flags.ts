@@ -1,13 +1,13 @@
 import path from 'node:path';
 import { CodedError } from '../lib/errors.ts';
-import { prepareTask } from '../task/prepare.ts';
-import { formatPath } from '../task/problems.ts';
-import { readTask, type TaskInput } from '../task/schema.ts';
+import { prepareTask, unreadableFiles } from '../task/prepare.ts';
+import { formatPath, type Problem } from '../task/problems.ts';
+import { checkKeys, readTask, type TaskInput } from '../task/schema.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import { readCheckFlag } from './check-flag.ts';
 import { applyLoadFlags, numberOrText, type LoadChoice, type Problems } from './load-flags.ts';
 import type { TaskFlags } from './options.ts';
-import { readSource, type Source } from './source.ts';
+import { placed, readSource, type Source } from './source.ts';
 
 export interface FlaggedTask {
   task: PreparedTask;
@@ -73,30 +73,57 @@ export async function readRunTask(
   options: TaskFlags,
   problems: string[] = [],
 ): Promise<FlaggedTask> {
-  return await readTaskFrom(await readSource(url, options), options, problems);
+  let source: Source;
+  try {
+    source = await readSource(url, options);
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    await checkFlags(options, problems);
+    throw new CodedError(error.code, [...new Set([...error.problems, ...problems])], { cause: error });
+  }
+  return await readTaskFrom(source, options, problems);
+}
+
+/** What is wrong with the flags by themselves: what they are put over is not known. */
+async function checkFlags(options: TaskFlags, problems: string[]): Promise<void> {
+  const source: Source = {
+    input: { request: { url: 'http://localhost/' } },
+    hasLoad: true,
+    name: '',
+    placeOf: (key) => key,
+    warnings: [],
+  };
+  // A load of the model that the flags speak of: no rule that spans flags and file has a say.
+  const load = options.model === 'closed' ? { users: 1 } : { rate: 1 };
+  const input = withFlags(source.input, applyLoadFlags(load, options, problems), options, problems);
+  problems.push(...(await placedProblems(checkKeys(input), input, (key) => placeOf(key, options, source))));
+}
+
+/** What is wrong with the input and the files that it names. */
+async function placedProblems(found: Problem[], input: unknown, place: (key: string) => string): Promise<string[]> {
+  const unreadable = await unreadableFiles(input, process.cwd());
+  return [
+    ...found.map(({ path, message }) => `${place(formatPath(path))}: ${message}`),
+    ...unreadable.map((problem) => placed(problem, place)),
+  ];
 }
 
 /** The same with the source at hand. @throws CodedError as `readRunTask` */
 export async function readTaskFrom(source: Source, options: TaskFlags, problems: string[]): Promise<FlaggedTask> {
   const choice = applyLoadFlags(source.hasLoad ? (source.input.load ?? {}) : null, options, problems);
-  const spec = readTask(withFlags(source.input, choice, options, problems));
-  if (Array.isArray(spec)) {
-    problems.push(...spec.map(({ path, message }) => `${placeOf(formatPath(path), options, source)}: ${message}`));
+  const input = withFlags(source.input, choice, options, problems);
+  const place = (key: string): string => placeOf(key, options, source);
+  const spec = readTask(input);
+  if (Array.isArray(spec) || problems.length > 0) {
+    problems.push(...(await placedProblems(Array.isArray(spec) ? spec : [], input, place)));
+    throw new CodedError('USAGE', [...new Set(problems)]);
   }
-  if (problems.length > 0 || Array.isArray(spec)) throw new CodedError('USAGE', [...new Set(problems)]);
-  const task = await prepare(() => prepareTask(spec, process.cwd()), options, source);
-  return { task, defaults: choice.defaults, warnings: source.warnings };
-}
-
-async function prepare(act: () => Promise<PreparedTask>, options: TaskFlags, source: Source): Promise<PreparedTask> {
   try {
-    return await act();
+    const task = await prepareTask(spec, process.cwd());
+    return { task, defaults: choice.defaults, warnings: source.warnings };
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
-    const lines = error.problems.map((problem) => {
-      const [, key = '', rest = ''] = /^([\w.]+): ([^]*)$/.exec(problem) ?? [];
-      return key === '' ? problem : `${placeOf(key, options, source)}: ${rest}`;
-    });
+    const lines = error.problems.map((problem) => placed(problem, place));
     throw new CodedError(error.code, lines, { cause: error });
   }
 }

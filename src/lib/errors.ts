@@ -56,6 +56,7 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
   ENOTDIR: 'no such file or folder',
   EISDIR: 'it is a folder',
+  EBADF: 'it is closed',
 };
 
 /** Why a file or stream could not be read or written, in a few words. */

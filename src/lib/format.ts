@@ -8,6 +8,11 @@ export function formatCount(count: number): string {
   return decimal(count, 0);
 }
 
+/** `1 user`, `1 000 users`. */
+export function plural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** `1 000/s`, `999.4/s`, `0.5/s`. */
 export function formatRate(perSecond: number): string {
   return `${trimmed(perSecond, perSecond >= 1000 ? 0 : perSecond >= 10 ? 1 : 2)}/s`;

@@ -1,4 +1,4 @@
-import { formatCount as n } from '../lib/format.ts';
+import { formatCount as n, plural } from '../lib/format.ts';
 import { DROP_CAUSES } from '../task/sample.ts';
 import type { Counts } from '../task/sample.ts';
 
@@ -15,20 +15,34 @@ export interface Accounting {
  * should have counted: answered ≤ its count ≤ written, each redirect on top.
  *
  * @param mayHaveStarted hits on top that a lost worker may have started, at most; null: there is no telling
+ * @param isOver false: some hits are still queued, connecting or in flight, and make up for the difference of each sum
  */
-export function accountFor(counts: Counts, mayHaveStarted: number | null = 0): Accounting {
+export function accountFor(counts: Counts, mayHaveStarted: number | null = 0, isOver = true): Accounting {
   const { scheduled, started, cancelled, unwritten, written, ok, failed, aborted, unknown, answered } = counts;
   const dropped = droppedOf(counts);
-  const equations: [sum: boolean, text: string][] = [
-    [
-      scheduled === started + dropped + cancelled,
+  const sumOf = (whole: number, parts: number, text: string, underWay: string): [holds: boolean, text: string] => {
+    const rest = whole - parts;
+    return isOver ? [rest === 0, text] : [rest >= 0, `${text} + ${underWay} ${n(rest)}`];
+  };
+  const equations: [holds: boolean, text: string][] = [
+    sumOf(
+      scheduled,
+      started + dropped + cancelled,
       `scheduled ${n(scheduled)} = started ${n(started)} + dropped ${n(dropped)} + cancelled ${n(cancelled)}`,
-    ],
-    [started === unwritten + written, `started ${n(started)} = unwritten ${n(unwritten)} + written ${n(written)}`],
-    [
-      written === ok + failed + aborted + unknown,
+      'queued',
+    ),
+    sumOf(
+      started,
+      unwritten + written,
+      `started ${n(started)} = unwritten ${n(unwritten)} + written ${n(written)}`,
+      'connecting',
+    ),
+    sumOf(
+      written,
+      ok + failed + aborted + unknown,
       `written ${n(written)} = ok ${n(ok)} + failed ${n(failed)} + aborted ${n(aborted)} + unknown ${n(unknown)}`,
-    ],
+      'in flight',
+    ),
     [
       ok <= answered && answered <= ok + failed,
       `ok ${n(ok)} ≤ answered ${n(answered)} ≤ ok + failed ${n(ok + failed)}`,
@@ -57,9 +71,9 @@ export function unansweredOf(counts: Counts): number {
 function targetLine({ answered, written, redirects }: Counts, mayHaveStarted: number | null): string {
   const least = answered + redirects;
   if (mayHaveStarted === null)
-    return `the target must have counted at least ${n(least)} requests${redirectsIn(redirects)}`;
+    return `the target must have counted at least ${plural(least, 'request')}${redirectsIn(redirects)}`;
   const most = written + redirects + mayHaveStarted;
-  if (least === most) return `the target must have counted ${n(most)} requests${redirectsIn(redirects)}`;
+  if (least === most) return `the target must have counted ${plural(most, 'request')}${redirectsIn(redirects)}`;
   return `the target must have counted ${n(least)} to ${n(most)} requests${redirectsIn(redirects)}`;
 }
 

@@ -96,7 +96,7 @@ export class ReportBuilder {
     return { sample, row, latency, verdict: this.#verdict.current() };
   }
 
-  /** The report on all samples added. To be called once, when the run has ended: only then does the accounting identity hold. */
+  /** The report on all samples added; to be called once. Of a run that goes on it tells what is still under way. */
   build(end: RunEnd): Report {
     const { task, version } = this.#info;
     const totals = this.#totals;
@@ -108,7 +108,7 @@ export class ReportBuilder {
     const measured = totals.measured();
     const headline = this.#headline(measured, end);
     const response = this.#allScheduled(measured);
-    const accounting = accountFor(totals.counts, account?.mayHaveStarted);
+    const accounting = accountFor(totals.counts, account?.mayHaveStarted, end.stop.kind !== 'running');
     const service = union(totals.histograms.serviceOk, totals.histograms.serviceFailed);
     const { scheduled, ok } = measured;
     const evidence = {

@@ -1,5 +1,5 @@
 import { formatDuration } from '../lib/duration.ts';
-import { formatCount, formatRate } from '../lib/format.ts';
+import { formatRate, plural } from '../lib/format.ts';
 import type { Plan } from '../task/plan.ts';
 import type { LoadModel, LoadSpec, StageSpec } from '../task/spec.ts';
 
@@ -40,8 +40,4 @@ function describeStage({ model }: LoadSpec, { durationMs, target, shape }: Stage
   return shape === 'ramp'
     ? `ramp to ${load} in ${formatDuration(durationMs)}`
     : `${load} for ${formatDuration(durationMs)}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../lib/format.ts';
+import { formatBytes, formatCount, formatMs, plural, formatRate, formatShare } from '../lib/format.ts';
 import { defaultMethod } from '../task/defaults.ts';
 import type { Report } from './schema.ts';
 import { cut, formatTable, oneLine, painter, type Block, type Paint } from './table.ts';
@@ -38,10 +38,10 @@ function headlineText({ createdBy, task, plan, run, headline, latencies }: Repor
   const answered = `${formatCount(headline.answered)} of ${formatCount(headline.scheduled)}`;
   const started =
     headline.askedPerSecond === null
-      ? `closed, at most ${formatCount(headline.usersMax ?? 0)} users; started ${formatRate(headline.startedPerSecond)}`
+      ? `closed, at most ${plural(headline.usersMax ?? 0, 'user')}; started ${formatRate(headline.startedPerSecond)}`
       : `started ${formatRate(headline.startedPerSecond)} of ${formatRate(headline.askedPerSecond)} asked`;
-  const workers = run.workers === null ? '' : `${run.workers} ${run.workers === 1 ? 'worker' : 'workers'}, `;
-  const threads = run.threads === null ? '' : `${run.threads} ${run.threads === 1 ? 'thread' : 'threads'}, `;
+  const workers = run.workers === null ? '' : `${plural(run.workers, 'worker')}, `;
+  const threads = run.threads === null ? '' : `${plural(run.threads, 'thread')}, `;
   const method = task.request.method ?? defaultMethod(task.request.body !== undefined);
   const how = run.stop.kind === 'running' ? 'and goes on' : run.stop.kind;
   const stop = how === 'completed' ? how : `${how}: ${oneLine(run.stop.reason)}`;

@@ -16,15 +16,7 @@ import type { BodySpec, PreparedTask, TaskSpec, TlsSpec } from './spec.ts';
  */
 export async function prepareTask(spec: TaskSpec, baseDir: string): Promise<PreparedTask> {
   const problems: string[] = [];
-  const read = async (key: string, file: string | null, maxBytes: number): Promise<Uint8Array | null> => {
-    if (file === null) return null;
-    try {
-      return await readUpTo(path.resolve(baseDir, file), maxBytes);
-    } catch (error) {
-      problems.push(`${key}: cannot read ${show(file)}: ${systemReason(error)}`);
-      return null;
-    }
-  };
+  const read = reader(baseDir, problems);
   const { caFile, certFile, keyFile } = spec.tls;
   const body = await readBody(spec.request.body, read);
   const ca = await read('tls.ca', caFile, LIMITS.pemBytes);
@@ -37,6 +29,45 @@ export async function prepareTask(spec: TaskSpec, baseDir: string): Promise<Prep
   }
   if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
   return { spec, body, tls };
+}
+
+/**
+ * Of an input that is wrong elsewhere: which of the files that it names cannot be read.
+ *
+ * @returns problems as those of `prepareTask`
+ */
+export async function unreadableFiles(input: unknown, baseDir: string): Promise<string[]> {
+  const problems: string[] = [];
+  const read = reader(baseDir, problems);
+  for (const [key, maxBytes] of Object.entries(FILE_KEYS)) {
+    let value = input;
+    for (const name of key.split('.')) value = (value as Record<string, unknown> | null | undefined)?.[name];
+    if (typeof value === 'string' && value !== '') await read(key, value, maxBytes);
+  }
+  return problems;
+}
+
+/** The keys of a task file that name files, and the most bytes of each. */
+const FILE_KEYS = {
+  'request.body.file': LIMITS.bodyBytes,
+  'tls.ca': LIMITS.pemBytes,
+  'tls.cert': LIMITS.pemBytes,
+  'tls.key': LIMITS.pemBytes,
+} as const;
+
+type Read = (key: string, file: string | null, maxBytes: number) => Promise<Uint8Array | null>;
+
+/** Reads a file that a key names; null, and a problem, when it cannot. */
+function reader(baseDir: string, problems: string[]): Read {
+  return async (key, file, maxBytes) => {
+    if (file === null) return null;
+    try {
+      return await readUpTo(path.resolve(baseDir, file), maxBytes);
+    } catch (error) {
+      problems.push(`${key}: cannot read ${show(file)}: ${systemReason(error)}`);
+      return null;
+    }
+  };
 }
 
 /**
@@ -75,8 +106,6 @@ function inlineBody(body: BodySpec | null): Uint8Array | null {
       return null;
   }
 }
-
-type Read = (key: string, file: string, maxBytes: number) => Promise<Uint8Array | null>;
 
 async function readBody(body: BodySpec | null, read: Read): Promise<Uint8Array | null> {
   return body?.kind === 'file' ? read('request.body.file', body.path, LIMITS.bodyBytes) : inlineBody(body);

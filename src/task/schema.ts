@@ -15,6 +15,13 @@ export function readTask(input: unknown): TaskSpec | Problem[] {
   return problems.length === 0 ? task : problems;
 }
 
+/** The problems of the keys by themselves: for an input of which only some keys are known. */
+export function checkKeys(input: unknown): Problem[] {
+  const problems: Problem[] = [];
+  readFields(input, problems);
+  return problems;
+}
+
 /**
  * Makes a task of what a user wrote (the shape is `TaskInput`): checked, defaults put in.
  *

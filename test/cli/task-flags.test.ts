@@ -396,6 +396,11 @@ describe('a wrong command line is told in lines that name the flag, what was exp
       `${bad}:3:3 request.hedaers: unknown key; did you mean "headers"?`,
       `${bad}:5:3 load.rate: expected a rate above 0 like "600", "600/s" or "30/1m", found "fast"`,
     ]);
+    const mixed = file('mixed.yaml', `request:\n  url: "${URL}"\n  body:\n    file: nowhere\n  metod: x\n`);
+    expect(await problemsOf('-f', mixed)).toEqual([
+      `${mixed}:5:3 request.metod: unknown key; did you mean "method"?`,
+      `${mixed}:4:5 request.body.file: cannot read "nowhere": no such file or folder`,
+    ]);
     const good = file('good.yaml', `request: { url: "${URL}" }\nload: { rate: 5, duration: 30s, warmup: 10s }\n`);
     expect(await problemsOf('-f', good, '-d', '5s')).toEqual([
       `${good}:2:33 load.warmup: expected less than the load's 5s, found 10s`,
@@ -406,6 +411,26 @@ describe('a wrong command line is told in lines that name the flag, what was exp
       `${unread}:4:5 request.body.file: cannot read ${nowhere}: no such file or folder`,
       `${unread}:5:8 tls.ca: cannot read ${nowhere}: no such file or folder`,
     ]);
+  });
+
+  test('those of the flags come with those of a task file or another source', async () => {
+    const bad = file('bad.yaml', `request: { url: "${URL}" }\nload: { rat: 5 }\n`);
+    const flags = ['-d', 'x', '--slo', 'y', '--check', 'z', '--cacert', 'nowhere.pem', '--warmup', '1h'];
+    for (const source of [
+      ['-f', bad],
+      ['-f', 'nowhere.yaml'],
+      ['--curl', 'wget x'],
+    ]) {
+      const [first, ...rest] = await problemsOf(...source, ...flags);
+      expect(first).toMatch(/load.rat: unknown key|cannot read|curl/);
+      // How --warmup fits a load that is not known, nobody can say.
+      expect(rest.map((line) => line.split(':')[0]).sort()).toEqual(['--cacert', '--check', '--slo', '-d']);
+    }
+  });
+
+  test('an unreadable file is told beside what else is wrong', async () => {
+    const problems = await problemsOf(URL, '-q', 'fast', '-b', '@nowhere.txt');
+    expect(problems.map((line) => line.split(':')[0]).sort()).toEqual(['-b', '-q']);
   });
 
   test('a file without end is not read to its end', async () => {

@@ -3,7 +3,7 @@ import { ReportBuilder } from '../../src/report/builder.ts';
 import { formatJson } from '../../src/report/json.ts';
 import { formatReport } from '../../src/report/text.ts';
 import { compilePlan, retunePlan } from '../../src/task/plan.ts';
-import { answeredCounts, healthySecond, histogramOf, sampleOf } from '../support/samples.ts';
+import { answeredCounts, countsOf, healthySecond, histogramOf, sampleOf } from '../support/samples.ts';
 import { closedRun, completed, healthyRun, infoFor, reportOf, troubledRun } from '../support/reports.ts';
 
 describe('the report of a healthy open run', () => {
@@ -152,6 +152,32 @@ describe('odd runs', () => {
     expect(report.accounting.holds).toBe(false);
     expect(report.accounting.lines[0]).toBe('scheduled 10 = started 9 + dropped 0 + cancelled 0  DOES NOT HOLD');
     expect(report.verdict.reasons).toMatchObject([{ level: 'INVALID', code: 'accounting' }]);
+  });
+
+  test('a run that goes on balances with what is still under way', () => {
+    const counts = countsOf({
+      scheduled: 10,
+      started: 8,
+      dropped: { 'target-limited': 1 },
+      written: 7,
+      ok: 4,
+      answered: 4,
+    });
+    const stop = { kind: 'running', reason: '' } as const;
+    const info = infoFor({ load: { rate: 10, duration: '9s' } });
+    const report = reportOf(info, [healthySecond(0, 10, 1000, { counts })], { ...completed, stop });
+    expect(report.accounting).toMatchObject({
+      holds: true,
+      lines: [
+        'scheduled 10 = started 8 + dropped 1 + cancelled 0 + queued 1',
+        'started 8 = unwritten 0 + written 7 + connecting 1',
+        'written 7 = ok 4 + failed 0 + aborted 0 + unknown 0 + in flight 3',
+        'ok 4 ≤ answered 4 ≤ ok + failed 4',
+        'the target must have counted 4 to 7 requests',
+      ],
+    });
+    const tooMany = healthySecond(0, 10, 1000, { counts: { ...counts, started: 10 } });
+    expect(reportOf(info, [tooMany], { ...completed, stop }).accounting.holds).toBe(false);
   });
 
   test('a target that refuses everything has no latency, but a bound is not invented', () => {

@@ -9,8 +9,9 @@ export interface Captured {
 }
 
 /**
- * A server that records the bytes of each request, answers 200 and closes the connection. A body is what
- * Content-Length says; a request that asks for `100-continue` gets it.
+ * A server that records the bytes of each request, answers 200 and closes the connection; on a path like `/302/final` it
+ * redirects to the rest of it with that status. A body is what Content-Length says; a request that asks for
+ * `100-continue` gets it.
  */
 export class CaptureServer implements AsyncDisposable {
   readonly requests: Captured[] = [];
@@ -31,7 +32,9 @@ export class CaptureServer implements AsyncDisposable {
       }
       if (received.length < headEnd + 4 + length) return;
       this.requests.push({ head, body: received.slice(headEnd + 4) });
-      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      const [, status = '200', location] = /^\S+ \/(30\d)(\/\S+)/.exec(head) ?? [];
+      const to = location === undefined ? '' : `Location: ${location}\r\n`;
+      socket.end(`HTTP/1.1 ${status} OK\r\n${to}Content-Length: 0\r\nConnection: close\r\n\r\n`);
     });
   });
 

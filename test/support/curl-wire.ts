@@ -6,7 +6,7 @@ import { prepareTask } from '../../src/task/prepare.ts';
 import type { BodySpec } from '../../src/task/spec.ts';
 import type { Captured } from './capture-server.ts';
 import { taskFor } from './engine.ts';
-import { probeFor } from './exchange.ts';
+import { probeFor, type Outcome } from './exchange.ts';
 
 /** What is compared of a request. */
 export interface Wire {
@@ -63,11 +63,16 @@ export function wireOf({ head, body }: Captured): Wire {
   });
 }
 
-/** Sends the import once with our own client. */
-export async function sendImport({ request, connections }: CurlImport): Promise<void> {
-  const { spec } = taskFor(request.url, { request, connections });
+/** Sends the import once with our own client, which follows redirects and trusts as the import says. */
+export async function exchangeImport({ request, connections, redirects, tls }: CurlImport): Promise<Outcome> {
+  const { spec } = taskFor(request.url, { request, connections, redirects: redirects ?? {}, tls });
   await using probe = probeFor(await prepareTask(spec, '/nonexistent'));
-  const { kind, message } = await probe.exchange();
+  return await probe.exchange();
+}
+
+/** The same. @throws Error when it is not answered */
+export async function sendImport(imported: CurlImport): Promise<void> {
+  const { kind, message } = await exchangeImport(imported);
   if (kind !== 'answered') throw new Error(`the import was not answered: ${kind}: ${message}`);
 }
 

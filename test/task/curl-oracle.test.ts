@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodedError } from '../../src/lib/errors.ts';
 import { importCurl, type CurlImport } from '../../src/task/curl/index.ts';
 import { CaptureServer } from '../support/capture-server.ts';
-import { runBash, sendImport, wireOf, type Wire } from '../support/curl-wire.ts';
+import { makeCertificates } from '../support/certificates.ts';
+import { exchangeImport, runBash, sendImport, wireOf, type Wire } from '../support/curl-wire.ts';
+import { startTlsServer } from '../support/tls-server.ts';
 
 /** `HOST` stands for the capture server's address. */
 const ACCEPTED: Record<string, string[]> = {
@@ -195,6 +197,20 @@ const ACCEPTED: Record<string, string[]> = {
   ],
 };
 
+/** All that is sent is compared: what redirects lead to, too. */
+const REDIRECTED: string[] = [
+  String.raw`curl HOST/302/not-followed`,
+  String.raw`curl -L HOST/301/final`,
+  String.raw`curl -L HOST/302/303/final?x=1`,
+  String.raw`curl -L -I HOST/302/final`,
+  String.raw`curl -L -H 'X: 1' -A me -e r HOST/307/final`,
+  String.raw`curl -L -u a:b -b c=d HOST/302/final`,
+  String.raw`curl -L -d a=1 HOST/307/final`,
+  String.raw`curl -L --json '{"a":1}' HOST/308/final`,
+  String.raw`curl -L -X PUT -d a=1 HOST/308/final`,
+  String.raw`curl -L --max-redirs 2 HOST/302/302/final`,
+];
+
 /** Commands that the real curl (or bash) does not turn into one request. */
 const REFUSED: string[] = [
   String.raw`curl`,
@@ -296,6 +312,34 @@ describe('an imported command sends, byte by byte, what the real curl sends', ()
       const sent = await curlWire(command);
       expect(await importedWire(importCurl(command, { baseDir: folder }))).toEqual(sent);
     });
+  }
+});
+
+describe('with -L an imported command follows as the real curl does', () => {
+  it.each(REDIRECTED)('%s', async (template) => {
+    const command = addressed(template);
+    await runBash(command, folder);
+    const sent = server.take().map(wireOf);
+    await sendImport(importCurl(command, { baseDir: folder }));
+    expect(server.take().map(wireOf)).toEqual(sent);
+  });
+
+  it('and a POST becomes a GET, without its body and the header that speaks of it, which curl 7.88 still sends', async () => {
+    const command = addressed('curl -L -d a=1 HOST/302/final');
+    await runBash(command, folder);
+    const [, sent] = server.take().map(wireOf);
+    await sendImport(importCurl(command, { baseDir: folder }));
+    const [, ours] = server.take().map(wireOf);
+    expect(ours).toEqual({ ...sent, headers: sent!.headers.filter(([name]) => name !== 'Content-Type') });
+  });
+});
+
+it('-k trusts whom the real curl trusts with it, and refuses without it', async () => {
+  await using tls = await startTlsServer({ ...makeCertificates().server });
+  for (const [flag, exitCode, kind] of [['-k', 0, 'answered'] as const, ['', 60, 'tls'] as const]) {
+    const command = `curl ${flag} https://127.0.0.1:${tls.port}/`;
+    expect(await runBash(command, folder), command).toMatchObject({ exitCode });
+    expect(await exchangeImport(importCurl(command, { baseDir: folder })), command).toMatchObject({ kind });
   }
 });
 
