@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
-import { Etcd3, type IOptions } from 'etcd3';
+import {
+  Etcd3,
+  GRPCCancelledError,
+  GRPCDeadlineExceededError,
+  GRPCInternalError,
+  GRPCUnavailableError,
+  type IOptions,
+} from 'etcd3';
 import { CodedError, errorMessage } from '../lib/errors.ts';
+import type { EtcdMembers } from './etcd-members.ts';
 
 export interface EtcdOptions {
   /** `host:port` of each member. */
@@ -31,6 +39,25 @@ function noEvent(): { dispose: () => void } {
   return { dispose: () => undefined };
 }
 
+/** What a member says, or gRPC in its stead, that does not answer or has no leader. */
+const SILENCE = [GRPCUnavailableError, GRPCDeadlineExceededError, GRPCCancelledError, GRPCInternalError];
+
+/** etcd3 tries the next member when a call is refused here, before it was made. */
+function onlyAwake(members: EtcdMembers, host: string): object {
+  const execute = async <T>(call: (context: object) => T): Promise<Awaited<T>> => {
+    if (members.isResting(host)) throw new Error(`${host} did not answer lately`);
+    try {
+      const answer = await call({});
+      members.answered(host);
+      return answer;
+    } catch (error) {
+      if (SILENCE.some((type) => error instanceof type)) members.failed(host);
+      throw error;
+    }
+  };
+  return { execute, onSuccess: noEvent, onFailure: noEvent };
+}
+
 export const CHANNEL_OPTIONS = {
   // grpc-js shares connections between clients; a stalled one would stall them all.
   'grpc.use_local_subchannel_pool': 1,
@@ -39,10 +66,10 @@ export const CHANNEL_OPTIONS = {
 };
 
 /** etcd3's retries, circuit breakers and its default of no deadline at all are switched off. */
-export function createClient({ hosts, tls, user, password }: EtcdOptions): Etcd3 {
+export function createClient({ hosts, tls, user, password }: EtcdOptions, members: EtcdMembers): Etcd3 {
   const faultHandling = {
     global: ONCE,
-    host: () => ONCE,
+    host: (url: string) => onlyAwake(members, url.replace(/^https?:\/\//, '')),
     watchBackoff: constantBackoff(500),
   } as unknown as NonNullable<IOptions['faultHandling']>;
   const pem = (path: string): Buffer => readFileSync(path);

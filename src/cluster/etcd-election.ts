@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { Client, loadPackageDefinition, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { CHANNEL_OPTIONS, channelCredentials, type EtcdOptions } from './etcd-client.ts';
+import type { EtcdMembers } from './etcd-members.ts';
 import { CodedError } from '../lib/errors.ts';
 
 /** Proof of leadership, as long as the key stands with this create_revision. */
@@ -35,17 +36,16 @@ interface ElectionPackage {
 
 /** etcd's own election service, called as it is: etcd3's classes around it are not safe for the master's lock. */
 export class ElectionService {
-  readonly #hosts: readonly string[];
+  readonly #members: EtcdMembers;
   readonly #connect: (host: string) => ElectionClient;
-  #next = 0;
 
-  constructor(options: EtcdOptions) {
+  constructor(options: EtcdOptions, members: EtcdMembers) {
     // The proto folder stands beside src in the repository and beside dist in the package.
     const file = fileURLToPath(new URL('../../proto/etcd/election.proto', import.meta.url));
     const definition = loadSync(file, { keepCase: true, longs: String, defaults: true });
     const { v3electionpb } = loadPackageDefinition(definition) as unknown as ElectionPackage;
     const credentials = channelCredentials(options);
-    this.#hosts = options.hosts;
+    this.#members = members;
     this.#connect = (host) => new v3electionpb.Election(host, credentials, CHANNEL_OPTIONS);
   }
 
@@ -62,7 +62,8 @@ export class ElectionService {
   ): Promise<LeaderKey | null> {
     // One member after another, so that one that is down is not asked for ever; and each time a connection of its own:
     // on one that the network has forgotten a campaign looks like one that waits.
-    const client = this.#connect(this.#hosts[this.#next++ % this.#hosts.length]!);
+    const host = this.#members.next();
+    const client = this.#connect(host);
     const metadata = new Metadata();
     if (request.token !== null) metadata.set('token', request.token);
     return new Promise((resolve, reject) => {
@@ -77,6 +78,7 @@ export class ElectionService {
           if (leader !== null) return resolve({ key: leader.key.toString(), rev: leader.rev });
           if (error?.code === status.DEADLINE_EXCEEDED || error?.code === status.CANCELLED) return resolve(null);
           const why = error?.details ?? 'an answer without a leader';
+          this.#members.failed(host);
           reject(new CodedError('UNAVAILABLE', `etcd does not answer: could not campaign: ${why}`, { cause: error }));
         },
       );

@@ -3,6 +3,7 @@ import { CodedError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { ask, CALL_DEADLINE_MS, createClient, type EtcdOptions } from './etcd-client.ts';
 import { ElectionService, type LeaderKey } from './etcd-election.ts';
+import { EtcdMembers } from './etcd-members.ts';
 import {
   KEYS,
   prefixOf,
@@ -56,9 +57,10 @@ export class EtcdCoordinator implements Coordinator {
   private constructor(options: EtcdOptions, log: Log) {
     this.#options = options;
     this.#prefix = prefixOf(options.cluster);
-    this.#client = createClient(options);
+    const members = new EtcdMembers(options.hosts);
+    this.#client = createClient(options, members);
     this.#keys = this.#client.namespace(this.#prefix);
-    this.#election = new ElectionService(options);
+    this.#election = new ElectionService(options, members);
     this.#watch = new EtcdWatch(this.#keys, () => this.read(), log);
   }
 
