@@ -25,7 +25,13 @@ export interface Route {
   nodeId: string;
 }
 
-/** Forwards calls to the master. One connection, to the master of now. */
+/** How often a call under way looks whether its master still is the newest that is known. */
+const LOOK_MS = 100;
+
+/**
+ * Forwards calls to the master. One connection, to the master of now. A call whose master is replaced meanwhile ends at once: the
+ * old one may be frozen, and would be waited for in vain.
+ */
 export class Forwarder implements Disposable {
   readonly #route: Route;
   #channel: Channel | null = null;
@@ -37,8 +43,12 @@ export class Forwarder implements Disposable {
   /** @param cameBy the node that forwarded the call to this one; null: a client's. @throws CodedError UNAVAILABLE, ServiceError of the master */
   async unary(path: string, request: Buffer, deadlineMs: number, cameBy: string | null): Promise<Buffer> {
     const { master, channel } = this.#connect(cameBy);
+    using replaced = this.#whenReplaced(master);
     try {
-      return await channel.unary(path, request, deadlineMs, this.#route.nodeId);
+      return await Promise.race([
+        channel.unary(path, request, deadlineMs, this.#route.nodeId),
+        failing(replaced.signal),
+      ]);
     } catch (error) {
       throw this.#explain(error, master, deadlineMs);
     }
@@ -47,8 +57,9 @@ export class Forwarder implements Disposable {
   /** @throws CodedError UNAVAILABLE, ServiceError of the master */
   async *stream(path: string, request: Buffer, signal: AbortSignal, cameBy: string | null): AsyncGenerator<Buffer> {
     const { master, channel } = this.#connect(cameBy);
+    using replaced = this.#whenReplaced(master);
     try {
-      yield* channel.stream(path, request, signal, this.#route.nodeId);
+      yield* until(channel.stream(path, request, signal, this.#route.nodeId), replaced.signal);
     } catch (error) {
       throw this.#explain(error, master, null);
     }
@@ -70,6 +81,18 @@ export class Forwarder implements Disposable {
       this.#channel = new Channel(master.address);
     }
     return { master, channel: this.#channel };
+  }
+
+  /** A signal that aborts when a newer master than this one is known. */
+  #whenReplaced(master: MasterAddress): Disposable & { signal: AbortSignal } {
+    const controller = new AbortController();
+    const timer = setInterval(() => {
+      const newer = this.#route.master();
+      if (newer === null || newer.term <= master.term) return;
+      const found = `${describe(newer)} has replaced ${describe(master)} while this call was under way`;
+      controller.abort(unavailable(`${found}: try again; whether the earlier one has done it is not known`));
+    }, LOOK_MS);
+    return { signal: controller.signal, [Symbol.dispose]: () => clearInterval(timer) };
   }
 
   /** What gRPC itself says of a call to the master, in words; what the master says stays as it is. */
@@ -131,6 +154,12 @@ export async function within<T>(work: Promise<T>, deadlineMs: number, what: stri
   } finally {
     over.abort();
   }
+}
+
+/** Rejects with the signal's reason when it aborts. */
+async function failing(signal: AbortSignal): Promise<never> {
+  await aborted(signal);
+  throw signal.reason as Error;
 }
 
 /** Reads until the signal aborts, even when the source does not notice it; then its reason is thrown. */

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { SILENT } from '../../src/lib/log.ts';
 import { Channel } from '../../src/rpc/channel.ts';
 import { isServiceError } from '../../src/rpc/errors.ts';
-import { startRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
+import { startRpcServer, type MasterAddress, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 
 const servers: RpcServer[] = [];
@@ -52,6 +55,35 @@ test('a master that is not there is named, with what keeps a node from knowing o
   );
   expect(found).toContain(`the master (node m at ${address}, term 3) cannot be reached: `);
   expect(found).toContain(`; whether there is a newer one is not known: ${PROBLEM}`);
+});
+
+test('a call to a master that does not answer ends when a newer one is known, of whatever kind it is', async () => {
+  const sockets: Socket[] = [];
+  await using mute = createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+  using accepted = new DisposableStack();
+  accepted.defer(() => sockets.forEach((socket) => socket.destroy()));
+  mute.listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const older: MasterAddress = { nodeId: 'm', address: `127.0.0.1:${(mute.address() as AddressInfo).port}`, term: 3 };
+  let master = older;
+  const address = await start({ master: () => master });
+  using channel = new Channel(address);
+  const unary = ask(address, 'TaskService/ListTasks');
+  const stream = channel.stream(
+    '/gostress.v1.ClusterService/WatchEvents',
+    Buffer.alloc(0),
+    new AbortController().signal,
+    null,
+  );
+  const streamed = stream.next().then(
+    () => 'an answer',
+    (error: unknown) => (isServiceError(error) ? error.details : String(error)),
+  );
+  await eventually(() => expect(sockets.length).toBeGreaterThan(0));
+  master = { nodeId: 'n', address: '127.0.0.1:1', term: 4 };
+  const told = `node n at 127.0.0.1:1, term 4 has replaced node m at ${older.address}, term 3 while this call was under way`;
+  expect(await unary).toContain(told);
+  expect(await streamed).toContain(told);
 });
 
 test('GetCluster tells what the node knows, also when the node that was the master is it no longer', async () => {
