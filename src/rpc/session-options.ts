@@ -9,8 +9,14 @@ export interface Keepalive {
   timeoutMs: number;
 }
 
-/** Notices a frozen peer within 1.5 s and a round trip. */
+/** Of a worker: notices a frozen master within 1.5 s and a round trip. */
 export const SESSION_KEEPALIVE: Keepalive = { timeMs: 1000, timeoutMs: 500 };
+
+/**
+ * Of the server, whose connections are those of clients, too: a client that stands still for some seconds keeps its watch. That a
+ * worker is silent, its master knows sooner: it pings all the time.
+ */
+export const SERVER_KEEPALIVE: Keepalive = { timeMs: 10_000, timeoutMs: 5_000 };
 
 /**
  * Either way. Three PEM files of 1 MiB, and a spec and plan of some MiB; a body comes in parts. Samples of a second are some
@@ -38,7 +44,7 @@ function keepaliveOptions({ timeMs, timeoutMs }: Keepalive): ChannelOptions {
  * For the `grpc.Server` that serves sessions; what it may send and receive is for the API's sake. Never
  * add `grpc.enable_channelz: 0`: grpc-js then forgets the server's connections, and `forceShutdown` leaves them open.
  */
-export function sessionServerOptions(keepalive: Keepalive = SESSION_KEEPALIVE): ChannelOptions {
+export function sessionServerOptions(keepalive: Keepalive = SERVER_KEEPALIVE): ChannelOptions {
   return {
     ...keepaliveOptions(keepalive),
     'grpc.max_receive_message_length': MAX_API_MESSAGE_BYTES,
