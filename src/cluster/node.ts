@@ -95,6 +95,7 @@ export class Node {
       coordinator,
       node,
       timings,
+      probe: options.probe,
       onRegistration: (registration) => this.#worker?.hold(registration),
       log,
     });

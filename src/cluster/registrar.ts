@@ -1,7 +1,7 @@
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { aborted, Backoff, pause } from '../lib/wait.ts';
-import type { Coordinator, NodeRecord, Registration } from './ports.ts';
+import type { Coordinator, NodeRecord, Probe, Registration } from './ports.ts';
 import type { Timings } from './timings.ts';
 
 export interface RegistrarOptions {
@@ -9,6 +9,7 @@ export interface RegistrarOptions {
   /** What the node says of itself; `seq` and `incarnation` are given by the coordinator. */
   node: Omit<NodeRecord, 'seq' | 'incarnation'>;
   timings: Timings;
+  probe: Probe;
   /** Each time it changes; null: there is no lease now. */
   onRegistration: (registration: Registration | null) => void;
   log: Log;
@@ -37,7 +38,8 @@ export class Registrar {
   /**
    * Resolves when the signal has aborted and the record is given back.
    *
-   * @throws CodedError FAILED_PRECONDITION when another process has taken the id: this one would never be of use again
+   * @throws CodedError FAILED_PRECONDITION when another process has the id: one that lives elsewhere when this one starts, or
+   * one that has taken it later, so that this one would never be of use again
    */
   async run(signal: AbortSignal): Promise<void> {
     const { timings, onRegistration, log } = this.#options;
@@ -63,6 +65,7 @@ export class Registrar {
   async #register(): Promise<Registration | null> {
     const { coordinator, timings, log } = this.#options;
     try {
+      if (this.#node.incarnation === 0) await this.#refuseTwin();
       return await coordinator.register(this.#node, timings.leaseTtlMs);
     } catch (error) {
       if (error instanceof CodedError && error.code === 'FAILED_PRECONDITION') throw error;
@@ -70,5 +73,23 @@ export class Registrar {
       log.warn({ code, why: errorMessage(error) }, 'cannot register');
       return null;
     }
+  }
+
+  /**
+   * An earlier process of this id that does not answer is replaced. One that lives is left alone: two that a supervisor starts anew
+   * would take the id from each other for ever. At this node's own address nobody else can answer.
+   */
+  async #refuseTwin(): Promise<void> {
+    const { coordinator, timings, probe } = this.#options;
+    const { nodeId, address } = this.#node;
+    const { nodes } = await coordinator.read();
+    const twin = nodes.find((node) => node.nodeId === nodeId && node.address !== address);
+    if (twin === undefined) return;
+    const answer = await probe(twin.address, timings.sentinelProbeDeadlineMs).catch(() => null);
+    if (answer?.nodeId !== nodeId || answer.incarnation !== twin.incarnation) return;
+    throw new CodedError(
+      'FAILED_PRECONDITION',
+      `node ${nodeId}: expected an id that is free, found its process at ${twin.address} alive; stop that one, or give this one another id`,
+    );
   }
 }

@@ -388,12 +388,25 @@ describe('a master whose term is over', () => {
 });
 
 describe('two processes of one node id', () => {
-  test('the newer one works, the older one is sent away, gets no permit and ends with the reason', async () => {
+  test('while the older one answers, the newer one ends with the reason', async () => {
+    cluster = new Cluster();
+    const older = await cluster.start('twin');
+    await connected(older, 1);
+    const newer = await cluster.start('twin');
+    expect(String(await newer.ended)).toBe(
+      `CodedError: node twin: expected an id that is free, found its process at ${older.address} alive; stop that one, or give this one another id`,
+    );
+    expect(cluster.hub.view()).toMatchObject({ nodes: [older.node.record] });
+    expect(older.node.mastership()?.mayAct()).toBe(true);
+  });
+
+  test('of which the older one did not answer: the newer one works, the older one is sent away, gets no permit and ends with the reason', async () => {
     cluster = new Cluster();
     await cluster.start('m', { roles: ['candidate'] });
     const older = await cluster.start('twin', { roles: ['worker'] });
     await connected(older, 1);
-    const newer = await cluster.start('twin', { roles: ['worker'] });
+    const probe = (): Promise<never> => Promise.reject(new Error('frozen'));
+    const newer = await cluster.start('twin', { roles: ['worker'] }, { probe });
     await connected(newer, 1);
     await eventually(() => expect(older.worker.sessions).toEqual([1, null]));
     const { context } = cluster.masters()[0]!.masters[0]!;

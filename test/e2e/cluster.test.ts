@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts';
 import { reflect } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { askPython, PYTHON_MISSING } from '../support/python-client.ts';
-import { MISSING, TestCluster, type Second } from './cluster.ts';
+import { MISSING, secondsOf, TestCluster, type Second } from './cluster.ts';
 import { perSecond } from './target-log.ts';
 
 /** What `docs` of a browser give: a curl command, pasted. */
@@ -177,11 +177,22 @@ describe.skipIf(MISSING !== null)(
       120_000,
     );
 
-    test('a node whose id a later process takes ends with the reason, and can come back when that one is gone', async () => {
+    test('a node whose id is that of a living one ends with the reason; one that takes the id of a frozen one ends that', async () => {
       const { nodeId: masterId } = await cluster.master();
       const older = [...cluster.nodes.values()].find(({ nodeId }) => nodeId !== masterId)!;
-      const { nodeId, port } = older;
+      const { nodeId, port, address } = older;
+      const refused = await (await cluster.add(nodeId)).ended;
+      expect({ code: refused.code, last: refused.stderr.trim().split('\n').at(-1) }).toEqual({
+        code: 1,
+        last: `gostress node: node ${nodeId}: expected an id that is free, found its process at ${address} alive; stop that one, or give this one another id`,
+      });
+      older.freeze();
       const twin = await cluster.add(nodeId);
+      await eventually(async () => {
+        const { nodes } = await cluster.status();
+        expect(nodes).toContainEqual(expect.objectContaining({ name: `nodes/${nodeId}`, address: twin.address }));
+      });
+      older.thaw();
       const { code, stderr } = await older.ended;
       expect({ code, last: stderr.trim().split('\n').at(-1) }).toEqual({
         code: 1,
@@ -212,9 +223,7 @@ describe.skipIf(MISSING !== null)(
       await sleep(2000);
       const { code, messages } = await cluster.ask('TaskService/WatchRun', { name, from_second: '0' });
       expect(code).toBe(0);
-      const seconds = messages.flatMap(({ second }) =>
-        second === undefined ? [] : [Number((second as { second?: string }).second ?? 0)],
-      );
+      const seconds = secondsOf(messages);
       expect(seconds).toEqual([...new Set(seconds)].sort((a, b) => a - b));
       expect(seconds.slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5]);
       expect(messages.at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });

@@ -75,6 +75,13 @@ export interface ClusterOptions {
   connect?: (options: NodeOptions) => Promise<NodeOptions>;
 }
 
+/** The seconds that the messages of a watch tell of, in their order. */
+export function secondsOf(messages: readonly Record<string, unknown>[]): number[] {
+  return messages.flatMap(({ second }) =>
+    second === undefined ? [] : [Number((second as { second?: string }).second ?? 0)],
+  );
+}
+
 const FINAL = ['DONE', 'DONE_INCOMPLETE', 'FAILED', 'CANCELLED'];
 
 /** A private etcd, a private MariaDB, and nodes that are real processes; spoken to with grpcurl. */
