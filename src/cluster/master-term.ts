@@ -126,7 +126,14 @@ export class MasterTerm {
   async run(): Promise<TermEnd> {
     const { mastership, coordinator, probePort, timings, drivers, successor, log } = this.#options;
     const stopped = [...drivers].map(([name, driver]) => this.#drive(name, driver));
-    const watchdog = new Watchdog({ members: this.#members, coordinator, probePort, timings, log });
+    const watchdog = new Watchdog({
+      term: mastership.term,
+      members: this.#members,
+      coordinator,
+      probePort,
+      timings,
+      log,
+    });
     const watching = watchdog.run(mastership.signal);
     const beating = setInterval(() => this.#sessions.beat(), timings.heartbeatMs);
     await aborted(mastership.signal);

@@ -14,6 +14,8 @@ const MAX_PROBE_PAUSE_MS = 1_000;
 const LOOK_EVERY_MS = 500;
 
 export interface WatchdogOptions {
+  /** Of the mastership that it serves. */
+  term: number;
   members: Members;
   coordinator: Pick<Coordinator, 'read'>;
   probePort: ProbePort;
@@ -77,11 +79,13 @@ export class Watchdog {
   }
 
   async #look(askedAtMs: number, signal: AbortSignal): Promise<void> {
-    const { coordinator, members, log } = this.#options;
+    const { term, coordinator, members, log } = this.#options;
     this.#looking = true;
     try {
       const view = await coordinator.read();
-      if (!signal.aborted) members.looked(view, nowMs(), askedAtMs);
+      // Where our own lock is not to be seen, records are not gone because leases ended: the coordinator has lost its data.
+      const isTrue = view.master?.term === term;
+      if (!signal.aborted) members.looked(view, nowMs(), isTrue ? askedAtMs : null);
     } catch (error) {
       log.debug({ why: errorMessage(error) }, 'the coordinator was not readable');
     } finally {

@@ -1,17 +1,21 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MasterTerm } from '../../src/cluster/master-term.ts';
 import { MemoryHub } from '../../src/cluster/memory.ts';
-import type { MemberEvent, ToWorker } from '../../src/cluster/ports.ts';
+import type { MemberEvent, NodeRecord, ToWorker } from '../../src/cluster/ports.ts';
 import { nowMs } from '../../src/lib/clock.ts';
 import { SILENT } from '../../src/lib/log.ts';
 import { linkPair } from '../support/cluster-links.ts';
 import { QUICK, record } from '../support/cluster-nodes.ts';
 import { eventually } from '../support/eventually.ts';
 
-const over = new AbortController();
+let over: AbortController;
+beforeEach(() => (over = new AbortController()));
 afterEach(() => over.abort(new Error('the test is over')));
 
-test('a worker that was said to be gone while its stream was open is sent away, and its late ping is not echoed', async () => {
+const MASTER = record({ nodeId: 'm' });
+
+/** A term with one worker that was echoed and then says nothing more. @param shown who is master for the coordinator, which has no record */
+async function silentWorker(shown: { node: NodeRecord; term: number } | null) {
   const events: MemberEvent[] = [];
   const mastership = {
     term: 5,
@@ -23,6 +27,7 @@ test('a worker that was said to be gone while its stream was open is sent away, 
     handOver: () => Promise.resolve(false),
     release: () => Promise.resolve(),
   };
+  const view = { master: shown, nodes: [], nomination: null, sentinels: [], inhibit: null };
   const driver = {
     run: (context: { onMember(listener: (event: MemberEvent) => void): unknown; signal: AbortSignal }) => {
       context.onMember((event) => void events.push(event));
@@ -31,8 +36,8 @@ test('a worker that was said to be gone while its stream was open is sent away, 
   };
   const term = new MasterTerm({
     mastership,
-    node: record({ nodeId: 'm' }),
-    coordinator: new MemoryHub().coordinator(),
+    node: MASTER,
+    coordinator: Object.assign(new MemoryHub().coordinator(), { read: () => Promise.resolve(view) }),
     probe: () => Promise.reject(new Error('nobody is probed')),
     probePort: () => Promise.resolve('open'),
     quorum: 1,
@@ -53,7 +58,13 @@ test('a worker that was said to be gone while its stream was open is sent away, 
   // Nothing more comes out of it, and no record of it stands.
   await eventually(() => expect(heard.some((m) => m.type === 'heartbeat' && m.echoMs !== null)).toBe(true));
   worker.stalled = true;
+  const stalledAtMs = nowMs();
   await eventually(() => expect(events.some(({ member }) => member.standing === 'gone')).toBe(true));
+  return { worker, heard, ended, goneAfterMs: nowMs() - stalledAtMs };
+}
+
+test('a worker that was said to be gone while its stream was open is sent away, and its late ping is not echoed', async () => {
+  const { worker, heard, ended } = await silentWorker({ node: MASTER, term: 5 });
   await eventually(() => expect(heard.at(-1)).toMatchObject({ type: 'goAway' }));
   const count = heard.length;
   worker.stalled = false;
@@ -63,4 +74,12 @@ test('a worker that was said to be gone while its stream was open is sent away, 
   expect(heard.slice(count).filter(({ type }) => type === 'heartbeat')).toEqual([]);
   over.abort(new Error('the test is over'));
   await ended;
+});
+
+test('that no record of a worker stands proves nothing when that of the master does not stand either', async () => {
+  const shown = await silentWorker({ node: MASTER, term: 5 });
+  const { goneAfterMs } = await silentWorker(null);
+  expect(shown.goneAfterMs).toBeLessThan(goneAfterMs);
+  // Not before any permit is over: to the millisecond or so of the last echo.
+  expect(goneAfterMs).toBeGreaterThan(QUICK.permitOnLeaseMs - 2 * QUICK.heartbeatMs);
 });
