@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { call } from '../support/grpcurl.ts';
+import { call, jsonDocuments, startGrpcurl } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
-import { MISSING, TestCluster, type ClusterAnswer } from './cluster.ts';
+import { MISSING, secondsOf, TestCluster, type ClusterAnswer } from './cluster.ts';
 import { between, longestGapMs, perSecond, portsOf } from './target-log.ts';
 
 /** Only generates load, or only leads: so that a fault hits one of both. */
@@ -44,11 +44,21 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     const before = await target.count();
     const name = await startLoad(600, 25);
     const { nodeId, term } = await cluster.master();
+    // Of a node that forwards it: one call, across both masters.
+    const request = { name, from_second: '0' };
+    await using watch = startGrpcurl(cluster.node('w1').address, 'gostress.v1.TaskService/WatchRun', request);
+    await watch.waitFor('stdout', /"second"/);
     const killedAtMs = Date.now();
     await cluster.node(nodeId).kill();
     const next = await cluster.master(term);
     expect(next.nodeId).not.toBe(nodeId);
     expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
+    const { code, stdout, stderr } = await watch.ended;
+    expect(code, stderr).toBe(0);
+    const messages = jsonDocuments(stdout);
+    expect(messages.at(-1)).toMatchObject({ final: true, run: { state: 'DONE' } });
+    const seconds = secondsOf(messages);
+    expect(seconds).toEqual(Array.from({ length: Math.max(25, seconds.length) }, (_, second) => second));
     const hits = await target.hits();
     expect(longestGapMs(hits, killedAtMs - 1000, killedAtMs + 12_000)).toBeLessThan(200);
     for (const count of perSecond(hits, killedAtMs - 1000, killedAtMs + 12_000))
@@ -132,6 +142,25 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
   };
   /** The product's own deadline, and time for a busy machine to start grpcurl many times. */
   const ANSWER_MS = 10_000 + 10_000;
+  /** The streams of the public services. */
+  const everyStream = (run: string): readonly [string, object][] => [
+    ['TaskService/WatchRun', { name: run }],
+    ['ClusterService/WatchEvents', {}],
+  ];
+  /** A watch looks for a master that can tell it more for half a minute. */
+  const WATCH_MS = 30_000 + ANSWER_MS;
+
+  async function streamsEnd(run: string, reason: RegExp): Promise<void> {
+    const askedAtMs = performance.now();
+    await Promise.all(
+      everyStream(run).map(async ([method, request]) => {
+        const { code, stderr } = await cluster.ask(method, request);
+        expect(code, `${method}: ${stderr}`).toBe(64 + 14);
+        expect(stderr, method).toMatch(reason);
+      }),
+    );
+    expect(performance.now() - askedAtMs).toBeLessThan(WATCH_MS);
+  }
 
   async function withFrozen(dependency: { freeze(): void; thaw(): void }, act: () => Promise<void>): Promise<void> {
     dependency.freeze();
@@ -170,6 +199,7 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
         }),
       );
       expect(performance.now() - askedAtMs).toBeLessThan(ANSWER_MS);
+      await streamsEnd(name, /etcd/);
     });
     await eventually(() => cluster.call('TaskService/StopRun', { name }), 60_000);
     expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
@@ -189,6 +219,7 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
         }),
       );
       expect(performance.now() - askedAtMs).toBeLessThan(ANSWER_MS);
+      await streamsEnd(name, /MySQL/);
     });
     await eventually(() => cluster.call('TaskService/StopRun', { name }), 60_000);
     expect(await cluster.finish(name)).toMatchObject({ state: 'DONE' });
