@@ -126,6 +126,12 @@ export class Scene implements AsyncDisposable {
     for (const proxy of this.#proxies(nodeId, peer)) proxy[how](who);
   }
 
+  /** What a node asks of one candidate; all else that it asks passes. */
+  stallBetween(nodeId: string, candidate: string): void {
+    this.recorder.begin('cut', `${nodeId}-${candidate}`);
+    this.links.of.get(candidate)!.inbound!.stall(this.#who(nodeId));
+  }
+
   delay(nodeId: string, peer: Peer, ms: number): void {
     for (const proxy of this.#proxies(nodeId, peer)) proxy.delay(ms);
   }

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { ClusterClient } from '../../../src/rpc/client.ts';
-import { CALL_MS, LEADERLESS_MS, NOISE_MS, type Fault } from '../fault.ts';
+import { CALL_MS, LEADERLESS_MS, NOISE_MS, TWO_LEADERS, type Fault } from '../fault.ts';
 import type { Scene } from '../scene.ts';
 
 /** Longer than the server takes at most: so that what ends by this is seen to have no deadline. */
@@ -74,6 +74,16 @@ export const CALLS: readonly Fault[] = [
       await callAll(scene, 'w2');
       await scene.master(term);
       scene.thaw(nodeId);
+    },
+  },
+  {
+    name: 'F16 a sentinel is frozen: every public call to others returns within its deadline',
+    nodes: { ...TWO_LEADERS, s1: { env: { GOSTRESS_ROLES: 'sentinel' } } },
+    seconds: 25,
+    async act(scene) {
+      scene.freeze('s1');
+      await callAll(scene, 'w2');
+      scene.thaw('s1');
     },
   },
   {

@@ -4,10 +4,8 @@ import { ETCD_FULL, ETCD_GONE, ETCD_MEMBERS, MASTER_WITHOUT_ETCD, WATCHES } from
 import { BUSY, CLOCKS } from './machine.ts';
 import { FREEZE_IN_WRITE, freezeMaster, killMasters } from './master.ts';
 import { MYSQL } from './mysql.ts';
+import { SENTINELS } from './sentinels.ts';
 import { NETWORK, WORKERS } from './worker.ts';
-
-/** Of the sentinels: F5, the stall between a master and them, and F12, their own deaths. They come with the role. */
-const SENTINELS: readonly Fault[] = [];
 
 /** All, by their numbers. */
 export const ALL: readonly Fault[] = [
