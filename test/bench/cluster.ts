@@ -3,15 +3,14 @@
  * folder.
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../src/lib/errors.ts';
 import { START_AFTER_MS } from '../../src/stress/run-control.ts';
 import { MISSING } from '../e2e/cluster.ts';
 import { failover, latency, type OnRound, type Round } from './cluster/runs.ts';
 import { manyWorkers, type WorkersRow } from './cluster/workers.ts';
+import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
 import { whole } from './lib/options.ts';
-import { machineCpuSeconds, usageOf } from './lib/proc.ts';
 import { cell, markdownTable } from './lib/table.ts';
 
 const PARTS = ['latency', 'failover', 'workers'] as const;
@@ -39,28 +38,20 @@ interface PartResult {
 const options = readOptions();
 const say = (text: string): void =>
   void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
-const machine = {
-  cpu: cpus()[0]?.model ?? '?',
-  availableCores: availableParallelism(),
-  kernel: release(),
-  node: process.version,
-};
-
 if (MISSING !== null) {
   process.stderr.write(`expected ${MISSING}, found none\n`);
   process.exit(1);
 }
-say(`${machine.cpu}, ${machine.availableCores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
+say(machineText());
 const results: Partial<Record<Part, PartResult>> = {};
 for (const part of options.parts) {
   say('');
   const result = await watched(() => (part === 'workers' ? workersPart() : roundsPart(part)));
   results[part] = result;
   if (result.error !== undefined) say(`\nNOT finished: ${result.error}`);
-  const disturbed = result.foreignCores > 0.1 ? ': DISTURBED' : '';
-  say(`\nOther processes used ${cell(result.foreignCores, 2)} cores${disturbed}.`);
+  say(`\n${foreignText(result.foreignCores)}`);
 }
-const json = JSON.stringify({ at: new Date().toISOString(), machine, options, results }, null, 2);
+const json = JSON.stringify({ at: new Date().toISOString(), machine: MACHINE, options, results }, null, 2);
 if (options.jsonFile === null) process.stdout.write(`${json}\n`);
 else writeFileSync(options.jsonFile, `${json}\n`);
 process.exit(Object.values(results).some(({ error }) => error !== undefined) ? 1 : 0);
@@ -83,9 +74,8 @@ async function roundsPart(part: 'latency' | 'failover'): Promise<Omit<PartResult
   };
   say(`${part === 'latency' ? 'Latency' : 'Failover'}, 3 workers, ${rounds.length} rounds:\n`);
   const rows = Object.keys(rounds[0] ?? {}).map((name) => {
-    const sorted = rounds.map((round) => round[name]!).sort((a, b) => a - b);
-    const rank = (percent: number): number => sorted[Math.ceil((percent / 100) * sorted.length) - 1]!;
-    return [names[name] ?? name, ...[50, 90, 100].map((percent) => cell(rank(percent)))];
+    const values = rounds.map((round) => round[name]!);
+    return [names[name] ?? name, ...[50, 90, 100].map((percent) => cell(percentile(values, percent)))];
   });
   say(markdownTable(['ms', 'p50', 'p90', 'max'], rows));
   return { rounds, ...error };
@@ -110,15 +100,6 @@ async function workersPart(): Promise<Omit<PartResult, 'foreignCores'>> {
   const rest = ['acked of sent', 'streams lost', 'bytes', 'start ms', 'MariaDB cores', 'etcd', 'workers'];
   say(markdownTable([...header, ...rest], table));
   return { rows, ...error };
-}
-
-/** Tells of the CPU that others used meanwhile; ours is that of this process and all that it starts. */
-async function watched(part: () => Promise<Omit<PartResult, 'foreignCores'>>): Promise<PartResult> {
-  const used = () => ({ atMs: performance.now(), cpu: machineCpuSeconds() - usageOf(process.pid).cpuSeconds });
-  const from = used();
-  const result = await part();
-  const to = used();
-  return { ...result, foreignCores: Math.max(0, (to.cpu - from.cpu) / ((to.atMs - from.atMs) / 1e3)) };
 }
 
 async function failureOf(work: () => Promise<void>): Promise<{ error?: string }> {
