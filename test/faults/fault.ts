@@ -16,8 +16,9 @@ export interface Fault {
   name: string;
   /** What it needs and is not here; then it is skipped. Default: null. */
   missing?: string | null;
-  /** Before anything is started. */
-  before?(): Promise<void>;
+  /** Before anything is started, and after all is gone. */
+  before?(): Promise<void> | void;
+  after?(): void;
   /** Default: TWO_LEADERS. */
   nodes?: Nodes;
   /** Default: 1. */

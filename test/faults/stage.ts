@@ -19,6 +19,8 @@ export function stage(faults: readonly Fault[]): void {
 }
 
 async function happen(fault: Fault): Promise<void> {
+  using around = new DisposableStack();
+  around.defer(() => fault.after?.());
   await fault.before?.();
   await using scene = await Scene.start(fault);
   await scene.load();

@@ -1,8 +1,22 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
+import { MISSING } from '../../e2e/cluster.ts';
 import { perSecond, portsOf } from '../../e2e/target-log.ts';
-import { HELD_UP_MS, LEASE_TTL_MS, NOISE_MS, PERMIT_MS, PERMIT_ON_LEASE_MS, type Fault } from '../fault.ts';
+import {
+  HELD_UP_MS,
+  LEASE_TTL_MS,
+  NOISE_MS,
+  PERMIT_MS,
+  PERMIT_ON_LEASE_MS,
+  TWO_LEADERS,
+  WORKER,
+  type Fault,
+} from '../fault.ts';
 import type { Findings } from '../findings.ts';
 import type { Scene } from '../scene.ts';
 
@@ -72,6 +86,39 @@ function freezeWorker(): Fault {
   };
 }
 
+/** Room for a few results, where a worker keeps those that wait for the database. */
+const SMALL_DISK = path.join(tmpdir(), `gostress-small-disk-${process.pid}`);
+
+/** CAP_SYS_ADMIN (capabilities(7)). */
+function mayMount(): boolean {
+  const mask = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${mask}`) >> 21n) & 1n) === 1n;
+}
+
+function fillDisk(): Fault {
+  return {
+    name: 'F11 the disk of a worker is full while MySQL is frozen for 15 s: its results wait in memory, and nothing is lost',
+    missing: MISSING ?? (mayMount() ? null : 'the right to mount a small disk'),
+    before() {
+      mkdirSync(SMALL_DISK);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', SMALL_DISK]);
+    },
+    after() {
+      execFileSync('umount', [SMALL_DISK]);
+      rmdirSync(SMALL_DISK);
+    },
+    nodes: { ...TWO_LEADERS, w1: { ...WORKER, folder: path.join(SMALL_DISK, 'data') } },
+    seconds: 35,
+    act: (scene) => scene.without('mysql', 'freeze', () => sleep(15_000)),
+    expects({ logs }) {
+      const own = logs.filter(({ nodeId }) => nodeId === 'w1').flatMap(({ lines }) => lines);
+      expect(own).toContainEqual(
+        expect.objectContaining({ error: expect.stringContaining('no space is left') as unknown }),
+      );
+    },
+  };
+}
+
 export const WORKERS: readonly Fault[] = [
   {
     name: 'F11 SIGKILL of a worker: its share is with the others, and what it had not yet sent is named as unknown',
@@ -105,6 +152,7 @@ export const WORKERS: readonly Fault[] = [
     act: (scene) => scene.freezeFor('w1', 1_000),
   },
   freezeWorker(),
+  fillDisk(),
   {
     name: 'F11 SIGSTOP of a worker and SIGKILL of the master: the next master waits for it before it moves its share',
     seconds: 40,
