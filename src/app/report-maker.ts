@@ -3,7 +3,7 @@ import type { ReportMaker, RunRecord } from '../stress/ports.ts';
 import type { RunAccount } from '../task/account.ts';
 import { clientOf } from '../task/client.ts';
 import { compilePlan, planEndMs } from '../task/plan.ts';
-import { FINAL_STATES } from '../task/status.ts';
+import { FINAL_STATES, type RunState } from '../task/status.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -22,20 +22,33 @@ export function reportMaker(): ReportMaker {
       nodeVersion: process.versions.node,
     });
     let durationMs = 0;
+    let lastHitsFromMs = 0;
     for await (const sample of seconds) {
       builder.add(sample);
       durationMs = sample.second * 1000 + sample.durationMs;
+      if (sample.counts.scheduled > 0) lastHitsFromMs = sample.second * 1000;
     }
-    return builder.build(endOf(run, durationMs, account()));
+    return builder.build(endOf(run, { durationMs, lastHitsFromMs }, account()));
   };
 }
 
-function endOf(run: RunRecord, durationMs: number, account: RunAccount): RunEnd {
+/** The run went to the end of its plan. */
+const FINISHED: ReadonlySet<RunState> = new Set(['DONE', 'DONE_INCOMPLETE']);
+
+function endOf(
+  run: RunRecord,
+  { durationMs, lastHitsFromMs }: { durationMs: number; lastHitsFromMs: number },
+  account: RunAccount,
+): RunEnd {
   const { load } = run.task.spec;
   const planned = compilePlan(load.model, load.stages);
   const wasChanged = run.applied !== null && (run.applied.target !== null || run.applied.stages !== null);
   const plan = wasChanged && run.plan !== null ? run.plan : null;
+  const wanted = run.plan ?? planned;
+  // When within a second a run was stopped, or how far one is that goes on, the samples do not tell.
+  const isWhole = run.wanted.state !== 'STOPPED' && FINISHED.has(run.state) && planEndMs(wanted) !== Infinity;
   return {
+    wanted: { plan: wanted, untilMs: isWhole ? planEndMs(wanted) : lastHitsFromMs },
     endedAt: new Date(run.endedWallMs ?? (run.startedWallMs ?? run.createdWallMs) + durationMs),
     stop: stopOf(run, durationMs >= planEndMs(plan ?? planned), account),
     account,

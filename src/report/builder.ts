@@ -2,7 +2,7 @@ import { Histogram } from '../lib/histogram.ts';
 import { maskText } from '../lib/mask.ts';
 import type { RunAccount } from '../task/account.ts';
 import { taskSecrets } from '../task/format.ts';
-import { compilePlan, peakTarget, planEndMs, type Plan } from '../task/plan.ts';
+import { compilePlan, meanTarget, peakTarget, planEndMs, type Plan } from '../task/plan.ts';
 import type { Counts, Sample } from '../task/sample.ts';
 import { parseSlo } from '../task/slo.ts';
 import type { TaskSpec } from '../task/spec.ts';
@@ -53,6 +53,8 @@ export interface RunEnd {
   stop: { kind: 'completed' | 'drained' | 'aborted' | 'running'; reason: string };
   /** Of a run on a cluster. */
   account?: RunAccount;
+  /** Of a run on a cluster: its plan as it was carried out, and until when (run time, ms) hits of it were wanted. */
+  wanted?: { plan: Plan; untilMs: number };
   /** The whole plan as it was changed while the run went on; absent: it was not. */
   plan?: Plan;
 }
@@ -101,12 +103,13 @@ export class ReportBuilder {
     const { task, version } = this.#info;
     const totals = this.#totals;
     const { account = null } = end;
+    const unserved = this.#unserved(end);
     if (account !== null) {
       totals.close(account.closing);
-      this.#verdict.close(account);
+      this.#verdict.close(account, unserved);
     }
     const measured = totals.measured();
-    const headline = this.#headline(measured, end);
+    const headline = this.#headline(measured, end, unserved);
     const response = this.#allScheduled(measured);
     const accounting = accountFor(totals.counts, account?.mayHaveStarted, end.stop.kind !== 'running');
     const service = union(totals.histograms.serviceOk, totals.histograms.serviceFailed);
@@ -134,7 +137,7 @@ export class ReportBuilder {
       counts: structuredClone(totals.counts),
       warmup: structuredClone(totals.warmup),
       accounting,
-      cluster: account === null ? null : describeCluster(account),
+      cluster: account === null ? null : describeCluster(account, unserved),
       latencies: this.#latencies(response),
       lateness: summarize(totals.histograms.lateness),
       phases: this.#phases(),
@@ -150,9 +153,26 @@ export class ReportBuilder {
     };
   }
 
-  #run({ endedAt, stop }: RunEnd): Report['run'] {
+  /** Seconds in which no worker had anything have no sample. */
+  #ranMs({ wanted }: RunEnd): number {
+    return Math.max(this.#totals.durationMs, wanted?.untilMs ?? 0);
+  }
+
+  /** Hits of the plan that were due while no worker had them, at least. In the closed model there are none to count. */
+  #unserved({ wanted, account }: RunEnd): number {
+    const { load } = this.#info.task;
+    if (wanted === undefined || account === undefined || load.model !== 'open') return 0;
+    const due = (meanTarget(wanted.plan, 0, wanted.untilMs) * wanted.untilMs) / 1000;
+    const { scheduled } = this.#totals.counts;
+    const missing = Math.floor(Math.min(due, load.hits ?? Infinity)) - scheduled - (account.mayHaveStarted ?? Infinity);
+    // Where a share begins or ends a hit may fall between two.
+    return missing > account.assignments ? missing : 0;
+  }
+
+  #run(end: RunEnd): Report['run'] {
+    const { endedAt, stop } = end;
     const { task, startedAt, client, threads, workers = null, nodeVersion } = this.#info;
-    const { durationMs } = this.#totals;
+    const durationMs = this.#ranMs(end);
     return {
       startedAt: startedAt.toISOString(),
       endedAt: endedAt.toISOString(),
@@ -166,14 +186,24 @@ export class ReportBuilder {
     };
   }
 
-  #headline(measured: Counts, { stop, plan: retuned }: RunEnd): Headline {
+  #headline(measured: Counts, end: RunEnd, unserved: number): Headline {
+    const { stop, plan: retuned, wanted } = end;
     const { load } = this.#info.task;
     const isOpen = load.model === 'open';
-    const { durationMs, counts } = this.#totals;
+    const { counts } = this.#totals;
+    const durationMs = this.#ranMs(end);
     const plan = retuned ?? compilePlan(load.model, load.stages);
     const measuredMs = Math.max(0, Math.min(durationMs, planEndMs(plan)) - load.warmupMs);
     const hitsUsedUp = load.hits !== null && counts.scheduled >= load.hits;
-    const rates = this.#rates.rates(stop.kind === 'completed' && !hitsUsedUp);
+    const ofSamples = this.#rates.rates(stop.kind === 'completed' && !hitsUsedUp);
+    // What no worker had is in no sample's target.
+    const rates =
+      unserved === 0
+        ? ofSamples
+        : {
+            askedPerSecond: meanTarget(wanted!.plan, load.warmupMs, load.warmupMs + measuredMs),
+            startedPerSecond: ratio(measured.started, measuredMs / 1000),
+          };
     return {
       scheduled: measured.scheduled,
       answered: measured.answered,

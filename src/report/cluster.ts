@@ -9,12 +9,14 @@ import {
 import type { Report } from './schema.ts';
 
 /** What the cluster knows beside the samples, for people and for programs. */
-export function describeCluster(account: RunAccount): Report['cluster'] {
+/** @param unserved hits of the plan that no worker had when they were due */
+export function describeCluster(account: RunAccount, unserved: number): Report['cluster'] {
   const { assignments, isComplete, mayHaveStarted, unknown, pauses, pausedMs, givenUp } = account;
   return {
     assignments,
     complete: isComplete,
-    lines: linesOf(account),
+    lines: linesOf(account, unserved),
+    unserved,
     mayHaveStarted,
     unknown: unknown.map(withNode),
     pauses: pauses.map((pause) => ({ ...withNode(pause), durationMs: Math.round(pause.durationMs) })),
@@ -27,11 +29,14 @@ function withNode<T extends AssignmentName>({ nodeId, ...rest }: T): Omit<T, 'no
   return { ...rest, node: `nodes/${nodeId}` };
 }
 
-function linesOf({ assignments, isComplete, unknown, pauses, givenUp }: RunAccount): string[] {
+function linesOf({ assignments, isComplete, unknown, pauses, givenUp }: RunAccount, unserved: number): string[] {
   const whole = `nothing is unknown: every sample of ${n(assignments)} assignments is here`;
   const left = pauses.length < MAX_PAUSES ? [] : ['and perhaps more pauses'];
   return [
     ...(isComplete ? [whole] : unknown.map(unknownText)),
+    ...(unserved === 0
+      ? []
+      : [`${n(unserved)} hits of the plan were due while no worker had them: they were never scheduled`]),
     ...pauses.map(pauseText),
     ...left,
     ...givenUp.map((part) => {

@@ -26,6 +26,7 @@ export class RunningVerdict {
   #descriptorsExhausted = 0;
   #mayHaveStarted: number | null = 0;
   #bufferFullMs = 0;
+  #unserved = 0;
 
   constructor(model: LoadModel, warmupMs: number) {
     this.#model = model;
@@ -43,11 +44,12 @@ export class RunningVerdict {
   }
 
   /** What only the cluster knows, at the end. */
-  close({ closing, mayHaveStarted, pausedMs }: RunAccount): void {
+  close({ closing, mayHaveStarted, pausedMs }: RunAccount, unserved: number): void {
     addCounts(this.#all, closing.counts);
     addCounts(this.#warmup, closing.warmup);
     this.#mayHaveStarted = mayHaveStarted;
     this.#bufferFullMs = pausedMs['buffer-full'];
+    this.#unserved = unserved;
   }
 
   /** The verdict on what there is so far. What only the end can tell is left out. */
@@ -96,6 +98,7 @@ export class RunningVerdict {
       mayHaveStarted: this.#mayHaveStarted,
       answered: measured((counts) => counts.answered),
       unmeasured: measured((counts) => counts.unmeasured),
+      unserved: this.#unserved,
       bufferFullMs: this.#bufferFullMs,
       latenessP99Ms: this.#lateness.percentile(99) / 1000,
       sustainedSeconds,

@@ -14,6 +14,11 @@ export const clusterSchema = z.object({
   assignments: count,
   complete: z.boolean().describe('The run is over, and every sample of every assignment is in this report.'),
   lines: z.array(z.string()).describe('The rest of this in words.'),
+  unserved: count
+    .default(0)
+    .describe(
+      'Hits of the plan that were due while no worker had them, at least: no one scheduled them. Open model only.',
+    ),
   mayHaveStarted: count
     .nullable()
     .describe('Hits on top of `counts` that lost workers may have started, at most; null: there is no telling.'),

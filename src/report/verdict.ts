@@ -47,6 +47,8 @@ export const REASON_CODES = [
   'descriptors-exhausted',
   /** Hits whose end is not known: their worker was lost. */
   'workers-lost',
+  /** Hits of the plan that were due while no worker had them. */
+  'unserved',
   /** A worker had no room for more results: it paused, or gave latencies up. */
   'buffer-full',
 ] as const;
@@ -93,6 +95,8 @@ export interface Evidence {
   answered: number;
   /** Of the answered: the latency was given up. */
   unmeasured: number;
+  /** Hits of the plan that no worker had when they were due, at least. */
+  unserved: number;
   /** Time in which workers held the load for want of room, added up. */
   bufferFullMs: number;
   /** 0 in the closed model. */
@@ -139,6 +143,7 @@ const RULES: readonly Rule[] = [
   (e) => exhausted('ports-exhausted', e.portsExhausted, e.startedInAll, 'local ports (EADDRNOTAVAIL)'),
   (e) => exhausted('descriptors-exhausted', e.descriptorsExhausted, e.startedInAll, 'file descriptors (EMFILE)'),
   workersLost,
+  unserved,
   latenciesGivenUp,
   heldBack,
 ];
@@ -217,6 +222,12 @@ function exhausted(code: ReasonCode, count: number, started: number, what: strin
   const share = shareOf(count, started);
   const text = `this machine ran out of ${what} for ${formatCount(count)} hits (${formatShare(share)} of the started): they never reached the target`;
   return reasonFor(code, share, THRESHOLDS.spoiled, text);
+}
+
+function unserved({ unserved: count, scheduled }: Evidence): Reason | null {
+  const share = shareOf(count, scheduled + count);
+  const text = `${formatCount(count)} hits (${formatShare(share)}) of the plan were due while no worker had them: the load was not what was asked for`;
+  return reasonFor('unserved', share, THRESHOLDS.spoiled, text);
 }
 
 function workersLost({ unknown, mayHaveStarted, started }: Evidence): Reason | null {

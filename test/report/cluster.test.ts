@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatReport } from '../../src/report/text.ts';
 import { reportSchema } from '../../src/report/schema.ts';
+import { compilePlan } from '../../src/task/plan.ts';
 import type { RunAccount } from '../../src/task/account.ts';
 import { emptyCounts } from '../../src/task/sample.ts';
 import { answeredCounts, countsOf, healthySecond } from '../support/samples.ts';
@@ -40,6 +41,30 @@ function accounting(account: RunAccount): string[] {
     .split('\n')
     .map((line) => line.trim());
 }
+
+describe('a plan of which no worker had a part', () => {
+  const plan = compilePlan('open', [{ durationMs: 3_000, target: 100, shape: 'constant' }]);
+  const end = { ...completed, account: WHOLE, wanted: { plan, untilMs: 3_000 } };
+
+  test('is told, asked for all the same, and judged', () => {
+    const { cluster, headline, run, verdict } = reportOf(info, samples.slice(0, 1), end);
+    expect(cluster).toMatchObject({ unserved: 200, complete: true });
+    expect(cluster!.lines[1]).toBe('200 hits of the plan were due while no worker had them: they were never scheduled');
+    expect(headline).toMatchObject({ scheduled: 100, askedPerSecond: 100, measuredMs: 3_000 });
+    expect(headline.startedPerSecond).toBeCloseTo(100 / 3);
+    expect(headline.okPerSecond).toBeCloseTo(100 / 3);
+    expect(run.durationMs).toBe(3_000);
+    expect(verdict.reasons).toMatchObject([{ level: 'INVALID', code: 'unserved' }]);
+  });
+
+  test('is not told where all was scheduled, or a lost worker may have had it', () => {
+    expect(reportOf(info, samples, end).cluster!.unserved).toBe(0);
+    const account = { ...lost, mayHaveStarted: 200 };
+    expect(reportOf(info, samples.slice(0, 1), { ...end, account }).cluster!.unserved).toBe(0);
+    const unknown = { ...lost, mayHaveStarted: null };
+    expect(reportOf(info, samples.slice(0, 1), { ...end, account: unknown }).cluster!.unserved).toBe(0);
+  });
+});
 
 describe('the report of a run on a cluster', () => {
   test('of which all is known says so', () => {
