@@ -1,5 +1,8 @@
-/** The first migration in SQLite's words. Ids are never used again (autoincrement), as in MySQL. */
-const NOW_MS = `(cast(unixepoch('subsec') * 1000 as integer))`;
+/**
+ * The first migration in SQLite's words. Ids are never used again (autoincrement), as in MySQL. What fills columns must be known to the
+ * `sqlite3` that a person writes with, too: that of Debian 12 is 3.40.
+ */
+const NOW_MS = `(cast(round((julianday('now') - 2440587.5) * 86400000) as integer))`;
 
 const PREPARED_COLUMNS = `
   spec text not null,

@@ -1,3 +1,5 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../../src/lib/log.ts';
 import { openMysqlStore } from '../../src/store/mysql.ts';
@@ -6,6 +8,8 @@ import { eventually } from '../support/eventually.ts';
 import { MARIADB_MISSING, MARIADB_START_MS, startMariadb, type Mariadb } from '../support/mariadb.ts';
 import { readmeStatements } from '../support/store-records.ts';
 import { FakeCluster, okPerSecond, watchAll } from './support/cluster.ts';
+
+const SQLITE3_MISSING = spawnSync('sqlite3', ['--version']).status === 0 ? null : 'the command sqlite3';
 
 /** What the README says, with nothing but the README's statements. */
 async function followReadme(cluster: FakeCluster, execute: (sql: string) => Promise<unknown>): Promise<void> {
@@ -44,6 +48,21 @@ describe('a master does what a person writes', () => {
     await using cluster = await FakeCluster.start('a', 'b');
     await followReadme(cluster, (sql) => cluster.byHand(sql));
   });
+
+  // Another SQLite than that of Node.js: Debian's may be older.
+  it.skipIf(SQLITE3_MISSING !== null)(
+    `with the command sqlite3${SQLITE3_MISSING === null ? '' : `: skipped, needs ${SQLITE3_MISSING}`}`,
+    async () => {
+      await using cluster = await FakeCluster.start('a', 'b');
+      const execute = promisify(execFile);
+      await followReadme(cluster, (sql) =>
+        eventually(async () => {
+          const { stdout } = await execute('sqlite3', ['-json', cluster.databaseFile, sql]);
+          return stdout === '' ? [] : (JSON.parse(stdout) as unknown);
+        }),
+      );
+    },
+  );
 
   describe.skipIf(MARIADB_MISSING !== null)(
     `into MariaDB${MARIADB_MISSING === null ? '' : `: skipped, needs ${MARIADB_MISSING}`}`,

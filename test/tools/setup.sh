@@ -7,7 +7,7 @@ set -euo pipefail
 # command=Debian package
 needed=(
   curl=curl openssl=openssl script=bsdutils etcd=etcd-server mariadbd=mariadb-server nginx=nginx-light
-  systemd-analyze=systemd faketime=faketime
+  systemd-analyze=systemd faketime=faketime sqlite3=sqlite3
 )
 
 # Servers are in /usr/sbin, which is not on every user's PATH.

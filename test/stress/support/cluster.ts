@@ -150,9 +150,13 @@ export class FakeCluster implements AsyncDisposable {
     return this;
   }
 
+  get databaseFile(): string {
+    return path.join(this.#folder!, 'gostress.sqlite');
+  }
+
   /** Another connection to its SQLite, as a person has it. The store is in this thread too: no call of it may wait. */
   person(): DatabaseSync {
-    return new DatabaseSync(path.join(this.#folder!, 'gostress.sqlite'), { timeout: 0 });
+    return new DatabaseSync(this.databaseFile, { timeout: 0 });
   }
 
   /** What a person writes into its SQLite, once the store lets it. */
