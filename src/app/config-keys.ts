@@ -4,6 +4,7 @@ import { DEFAULT_TIMINGS, TIMING_PROFILES, type Timings } from '../cluster/timin
 import { formatDuration } from '../lib/duration.ts';
 import { invalid } from '../lib/errors.ts';
 import { LOG_LEVELS } from '../lib/log.ts';
+import { maskUrl } from '../lib/mask.ts';
 import { show } from '../lib/show.ts';
 import { parseMysqlUrl } from '../store/mysql-url.ts';
 import { parseSize } from '../lib/size.ts';
@@ -52,7 +53,7 @@ const etcdHost = read(z.string(), (text) => {
   const [, scheme, user, host = '', port = '2379'] =
     /^(https?):\/\/([^/@]*@)?(\[[^\]]+\]|[^:[\]/\s]+)(?::(\d{1,5}))?\/?$/.exec(text) ?? [];
   if (user !== undefined) throw invalid('expected a URL without a user: there are etcdUser and etcdPassword');
-  if (scheme === undefined) throw invalid(`expected a URL like "http://127.0.0.1:2379", found ${show(text)}`);
+  if (scheme === undefined) throw invalid(`expected a URL like "http://127.0.0.1:2379", found ${show(maskUrl(text))}`);
   return { host: { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }, isSecure: scheme === 'https' };
 });
 

@@ -49,9 +49,11 @@ function showUrl(text: string): string {
   return show(maskUrl(text));
 }
 
+const NOT_IN_TOKEN = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/u;
+
 /** A token of RFC 9110 section 5.6.2: what methods and names of headers are. */
 export function isToken(text: string): boolean {
-  return /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(text);
+  return text !== '' && !NOT_IN_TOKEN.test(text);
 }
 
 /** A method, as written: methods are case-sensitive. @throws CodedError INVALID_INPUT */
@@ -63,20 +65,29 @@ export function readMethod(text: string): string {
 
 /** @throws CodedError INVALID_INPUT */
 export function readHeaderName(text: string): string {
-  if (!isToken(text)) throw invalid(`expected a header name like X-Request-Id, found ${show(text)}`);
+  if (!isToken(text)) throw invalid(`expected a header name like X-Request-Id, found ${whatIsNoToken(text)}`);
   const owner = CLIENT_HEADERS[text.toLowerCase()];
   if (owner !== undefined) throw invalid(`header ${text} cannot be set: ${owner}; leave it out`);
   return text;
+}
+
+/** Not the text itself: a header that was written as a name is one with its value. */
+function whatIsNoToken(text: string): string {
+  const bad = NOT_IN_TOKEN.exec(text);
+  return bad === null ? 'an empty one' : `${nameOf(bad[0])} at position ${bad.index + 1}`;
+}
+
+/** `U+0020` */
+function nameOf(character: string): string {
+  return `U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 /** The message never quotes the value: it may be a secret. @throws CodedError INVALID_INPUT */
 export function readHeaderValue(text: string): string {
   const bad = NOT_IN_VALUE.exec(text);
   if (bad === null) return text;
-  const code = bad[0].codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
-  throw invalid(
-    `expected a header value of one line in Latin-1 characters, found U+${code} at position ${bad.index + 1}`,
-  );
+  const found = `${nameOf(bad[0])} at position ${bad.index + 1}`;
+  throw invalid(`expected a header value of one line in Latin-1 characters, found ${found}`);
 }
 
 /** A host name for SNI, which has no form for addresses (RFC 6066 section 3). @throws CodedError INVALID_INPUT */

@@ -19,7 +19,8 @@ export function formatPath(path: Path): string {
   let text = '';
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;
-    else if (!/^[\w-]{1,60}$/.test(step)) text += `[${show(step)}]`;
+    // What is no plain key may be a header with its value.
+    else if (!/^[\w-]{1,60}$/.test(step)) text += `[${/^[\w.-]+$/.test(step) ? show(step) : '…'}]`;
     else text += text === '' ? step : `.${step}`;
   }
   return text;

@@ -364,6 +364,12 @@ describe('secrets', () => {
   ];
   const withUser = (url: string): string => url.replace('://', `://user:${CANARY}@`);
 
+  const fileWith = (header: string): string => {
+    const file = path.join(folder, `${randomUUID()}.yaml`);
+    writeFileSync(file, `request:\n  url: ${target.url}\n  headers:\n    ${header}\n`);
+    return file;
+  };
+
   test.concurrent.each<[string, () => string[]]>([
     ['a good run', () => [`${target.url}/?token=${CANARY}`, ...secretFlags, ...SHORT]],
     ['a good run with a password in the URL', () => [withUser(target.url), ...SHORT]],
@@ -384,6 +390,9 @@ describe('secrets', () => {
       'a header with a line break',
       () => [target.url, '-H', `Authorization: ${CANARY}\n`, '-H', `Cookie: ${CANARY}\u0100`],
     ],
+    ['a header whose value stands in its name', () => [target.url, '-H', `Authorization Bearer ${CANARY}: x`]],
+    ['a task file with such a header', () => ['-f', fileWith(`Authorization Bearer ${CANARY}: x`)]],
+    ['a task file with another one', () => ['-f', fileWith(`"Cookie: ${CANARY}":`)]],
     ['an unknown flag with a value', () => [target.url, `--passwort=${CANARY}`]],
     ['a short flag of curl', () => [target.url, `-u${CANARY}`]],
     ['too many arguments', () => [target.url, `Authorization: ${CANARY}`]],

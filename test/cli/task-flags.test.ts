@@ -315,7 +315,7 @@ describe('a wrong command line is told in lines that name the flag, what was exp
     [['-n', '1.5'], '-n: expected a whole number, found 1.5'],
     [['-n', 'x'], '-n: expected a number, found "x"'],
     [['-m', 'GE T'], '-m: expected a method like GET or POST, found "GE T"'],
-    [['-H', 'X Y: 1'], '-H: expected a header name like X-Request-Id, found "X Y"'],
+    [['-H', 'X Y: 1'], '-H: expected a header name like X-Request-Id, found U+0020 at position 2'],
     [['-H', 'no colon'], '-H: expected "Name: value", found no name before a colon'],
     [['-b', '@nowhere.txt'], `-b: cannot read ${JSON.stringify(path.resolve('nowhere.txt'))}: no such file`],
     [['--stage', '5'], '--stage: expected "30s:1000" (go to 1000 within 30s) or "30s=1000" (stay at 1000), found "5"'],

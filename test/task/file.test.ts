@@ -60,7 +60,7 @@ describe('parseTaskFile', () => {
     expect(problemsOf(text)).toEqual([
       'task.yaml:3:5 slos[1]: expected a duration like "30s" or "1m30s", found "200": a number needs a unit, e.g. "200s" (in "p99 < 200")',
       'task.yaml:5:3 request.url: expected a URL like "http://127.0.0.1:8080/path" or "https://…", found "example.org"; did you mean "http://example.org"?',
-      'task.yaml:6:29 request.headers["Bad Name"]: expected a header name like X-Request-Id, found "Bad Name"',
+      'task.yaml:6:29 request.headers[…]: expected a header name like X-Request-Id, found U+0020 at position 4',
       'task.yaml:10:9 load.stages[0].duration: expected a duration like "30s" or "1m30s", found "5x"',
       'task.yaml:12:7 load.stages[1].target: expected a number, found nothing',
       'task.yaml:13:7 load.stages[1].taget: unknown key; did you mean "target"?',

@@ -301,7 +301,7 @@ describe('parseTask: request', () => {
     [
       'a header name with a space',
       { url: URL, headers: { 'A B': '1' } },
-      'request.headers["A B"]: expected a header name like X-Request-Id, found "A B"',
+      'request.headers[…]: expected a header name like X-Request-Id, found U+0020 at position 2',
     ],
     [
       'a line break in a header',
@@ -542,7 +542,7 @@ describe('parseTask: several problems', () => {
       'checks[0].status[1]: expected a status like 200 or a range like "200-299", found "2"',
       'request.urll: unknown key; did you mean "url"?',
       'request.url: expected a URL like "http://127.0.0.1:8080/path", found nothing',
-      'request.headers["A B"]: expected a header name like X-Request-Id, found "A B"',
+      'request.headers[…]: expected a header name like X-Request-Id, found U+0020 at position 2',
       'load.rate: expected a rate above 0 like "600", "600/s" or "30/1m", found "fast"',
       'load.duration: expected a duration like "30s" or "1m30s", found "5x"',
       'load.users: expected only one of rate, users and stages, found rate and users',
