@@ -31,7 +31,7 @@ export function formatLine({ sample, row, verdict }: Second, isOpen: boolean): s
   const sent = formatRate(perSecond(row.started, row));
   const parts = [
     elapsed(row),
-    isOpen ? `asked ${formatRate(row.target)}, sent ${sent}` : `${plural(row.users, 'user')}, sent ${sent}`,
+    isOpen ? `asked ${formatRate(row.target)}, sent ${sent}` : `${plural(usersOf(row), 'user')}, sent ${sent}`,
     `in flight ${formatCount(row.inFlight)}`,
   ];
   if (isOpen) parts.push(`response ${formatPair(row.responseP50Ms, row.responseP99Ms)}`);
@@ -42,6 +42,11 @@ export function formatLine({ sample, row, verdict }: Second, isOpen: boolean): s
   if (row.queued > 0) parts.push(`queued ${formatCount(row.queued)}`);
   if (verdict.verdict !== 'VALID') parts.push(`so far ${verdict.verdict}: ${verdict.reasons[0]!.code}`);
   return parts.join(' | ');
+}
+
+/** At the end of a run they have gone: then those that were asked for. */
+function usersOf({ users, target }: Second['row']): number {
+  return Math.max(users, Math.round(target));
 }
 
 /** `p50 1.2 ms p99 3.4 ms`; a dash when nothing was answered. */

@@ -24,8 +24,8 @@ Examples:
   gostress run -f task.yaml
   gostress run -f task.yaml --cluster 127.0.0.1:7420
 
-Exit codes, the first that applies: 2 usage, 3 the cluster does not answer, 1 internal or output error or no hit succeeded,
-130 interrupted, 98 INVALID (with --strict also DEGRADED), 99 an SLO was missed, 0.
+Exit codes, the first that applies: 2 usage, 1 internal or output error or no hit succeeded, 3 the cluster does not answer,
+130 interrupted or stopped, 98 INVALID (with --strict also DEGRADED), 99 an SLO was missed, 0.
 `;
 
 /**

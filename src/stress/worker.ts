@@ -144,7 +144,7 @@ export class StressWorker implements WorkerDriver {
         results: this.#resultsOptions,
         onResult: () => this.#flush(),
         mustDrop: () => this.#isFull && this.#options.onBufferFull === 'drop',
-        log: log.child({ run, assignment }),
+        log: log.child({ task: run.replace(/\/runs\/.*/, ''), run, assignment }),
       });
       this.#works.set(keyOf({ runId, assignment }), work);
       if (this.#isFull && this.#options.onBufferFull === 'pause') work.hold(true);
