@@ -161,18 +161,20 @@ export class TestCluster implements AsyncDisposable {
     return grpcurl(address, `gostress.v1.${method}`, request);
   }
 
-  async status(): Promise<ClusterAnswer> {
-    const answer = (await this.call('ClusterService/GetCluster')) as Partial<Omit<ClusterAnswer, 'term'>> & {
+  async status(address = this.address): Promise<ClusterAnswer> {
+    const answer = (await this.call('ClusterService/GetCluster', {}, address)) as Partial<
+      Omit<ClusterAnswer, 'term'>
+    > & {
       term?: string;
     };
     const runs = (answer.runs ?? []).map(({ run, shares }) => ({ run, shares: readShares(shares) }));
     return { ...answer, term: Number(answer.term ?? 0), nodes: answer.nodes ?? [], runs };
   }
 
-  /** The master's id and term, once there is one of a term after `afterTerm`. */
-  async master(afterTerm = 0, deadlineMs = 30_000): Promise<{ nodeId: string; term: number }> {
+  /** The master's id and term, once there is one of a term after `afterTerm`, as the node at the address knows it. */
+  async master(afterTerm = 0, deadlineMs = 30_000, address?: string): Promise<{ nodeId: string; term: number }> {
     return eventually(async () => {
-      const { master, term } = await this.status();
+      const { master, term } = await this.status(address);
       if (master === undefined || term <= afterTerm) throw new Error(`term ${term}, no master yet`);
       return { nodeId: master.name.replace('nodes/', ''), term };
     }, deadlineMs);

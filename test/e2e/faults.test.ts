@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts';
 import { call, jsonDocuments, startGrpcurl } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { MISSING, secondsOf, TestCluster, type ClusterAnswer } from './cluster.ts';
-import { between, longestGapMs, perSecond, portsOf } from './target-log.ts';
+import { longestGapMs, perSecond } from './target-log.ts';
 
 /** Only generates load, or only leads: so that a fault hits one of both. */
 const WORKER = { env: { GOSTRESS_ROLES: 'worker' } };
@@ -68,56 +68,6 @@ describe.skipIf(MISSING !== null)(`faults while a task runs (needs ${MISSING ?? 
     expect(counts).toMatchObject({ unknown: 0, failed: 0, ok: hits.length - before });
     expect(counts.ok).toBe(counts.scheduled - counts.dropped);
   }, 120_000);
-
-  test('SIGKILL of a worker: its share is with the others within a second', async () => {
-    const before = await target.count();
-    const name = await startLoad(600, 20);
-    const killedAtMs = Date.now();
-    await cluster.node('w1').kill();
-    await eventually(async () => {
-      const shares = await cluster.shares(name);
-      expect(shares.map(({ node }) => node).sort()).toEqual(['nodes/w2', 'nodes/w3']);
-      expect(shares.reduce((sum, { target: share }) => sum + share, 0)).toBe(600);
-    });
-    const run = await cluster.finish(name);
-    const hits = await target.hits();
-    // The second after the first one is whole again.
-    const seconds = perSecond(hits, killedAtMs + 1000, killedAtMs + 9000);
-    for (const count of seconds) {
-      expect(count).toBeGreaterThanOrEqual(600 * 0.97);
-      expect(count).toBeLessThanOrEqual(bound(600, 2));
-    }
-    // What it had in flight, and not yet sent, nobody knows: the report says so, and is never above the truth.
-    const { counts } = await cluster.report(name);
-    const seen = hits.length - before;
-    expect(counts.ok).toBeLessThanOrEqual(seen);
-    expect(seen - counts.ok).toBeLessThanOrEqual(200 * 2.5);
-    expect(run.state).toBe(seen === counts.ok ? expect.stringMatching(/^DONE/) : 'DONE_INCOMPLETE');
-  }, 120_000);
-
-  test('SIGSTOP of a worker: the rate is never above the plan, and its share moves; SIGCONT: not a hit without a permit', async () => {
-    const name = await startLoad(600, 40);
-    const frozenAtMs = Date.now();
-    cluster.node('w1').freeze();
-    const ports = portsOf(cluster.node('w1').pid);
-    await eventually(async () => {
-      const shares = await cluster.shares(name);
-      expect(shares.map(({ node }) => node)).not.toContain('nodes/w1');
-      expect(shares.reduce((sum, { target: share }) => sum + share, 0)).toBe(600);
-    }, 30_000);
-    await sleep(3000);
-    const thawedAtMs = Date.now();
-    cluster.node('w1').thaw();
-    await cluster.finish(name, 90_000);
-    const hits = await target.hits();
-    const whole = perSecond(hits, frozenAtMs - 1000, frozenAtMs + 30_000);
-    for (const [second, count] of whole.entries()) expect(count, `second ${second}`).toBeLessThanOrEqual(bound(600, 3));
-    expect(between(hits, thawedAtMs - 2000, thawedAtMs) / 2).toBeGreaterThanOrEqual(600 * 0.95);
-    // What it had written when it was frozen is answered at once; its share went to others, so nothing may follow.
-    const own = hits.filter(({ port }) => ports.has(port));
-    expect(own.length).toBeGreaterThan(0);
-    expect(own.filter(({ atMs }) => atMs > frozenAtMs + 500)).toEqual([]);
-  }, 180_000);
 
   /** Every method of the public services that answers once, of a task with a run. */
   const everyCall = (run: string): readonly [string, object][] => {

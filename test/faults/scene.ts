@@ -72,9 +72,9 @@ export class Scene implements AsyncDisposable {
     return this.cluster.node(nodeId);
   }
 
-  /** Its id and term. */
-  master(afterTerm = 0, deadlineMs = 60_000): Promise<{ nodeId: string; term: number }> {
-    return this.cluster.master(afterTerm, deadlineMs);
+  /** Its id and term, as a node knows it. Default: any one that is awake. */
+  master(afterTerm = 0, asked?: string): Promise<{ nodeId: string; term: number }> {
+    return this.cluster.master(afterTerm, 60_000, asked === undefined ? undefined : this.node(asked).address);
   }
 
   async kill(nodeId: string): Promise<void> {
@@ -148,7 +148,8 @@ export class Scene implements AsyncDisposable {
     for (const node of this.cluster.nodes.values()) {
       if (node.isAlive && node.isFrozen) this.thaw(node.nodeId);
     }
-    await eventually(() => this.cluster.finish(this.run, 1_000), END_MS);
+    // Not before its plan is over, of which there may be much left.
+    await eventually(() => this.cluster.finish(this.run, 1_000), this.fault.seconds * 1_000 + END_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

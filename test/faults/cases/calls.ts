@@ -30,6 +30,10 @@ function callsOf(run: string): Readonly<Record<string, Call>> {
     GetCluster: (client) => client.getCluster(),
     ListNodes: (client) => client.listNodes(),
     DrainNode: (client) => client.drainNode('nodes/none'),
+    ExplainTerm: (client) => client.explainTerm('0'),
+    Failover: (client) => client.failover('nodes/none', 'a test'),
+    PauseFailover: (client) => client.pauseFailover('a test'),
+    ResumeFailover: (client) => client.resumeFailover(),
   };
 }
 

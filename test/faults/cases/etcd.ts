@@ -19,7 +19,8 @@ function masterWithoutEtcd(how: 'stall' | 'refuse', ms: number): Fault {
       const { nodeId, term } = await scene.master();
       scene.cut(nodeId, 'etcd', how);
       await sleep(ms);
-      if (isLong) await scene.master(term);
+      // The one that is cut off would not hear of it.
+      if (isLong) await scene.master(term, 'w1');
       await scene.mend();
       if (!isLong) expect(await scene.master()).toEqual({ nodeId, term });
     },

@@ -228,7 +228,8 @@ export const NETWORK: readonly Fault[] = [
     async act(scene) {
       scene.cut('w1', 'master', 'stall');
       await sleep(1_000);
-      await scene.cluster.call('TaskService/StopRun', { name: scene.run });
+      // Not by way of the one that is cut off.
+      await scene.cluster.call('TaskService/StopRun', { name: scene.run }, scene.node('w2').address);
       await sleep(PERMIT_ON_LEASE_MS + NOISE_MS);
       await scene.mend();
     },
