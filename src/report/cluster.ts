@@ -36,7 +36,7 @@ function linesOf({ assignments, isComplete, unknown, pauses, givenUp }: RunAccou
     ...(isComplete ? [whole] : unknown.map(unknownText)),
     ...(unserved === 0
       ? []
-      : [`${n(unserved)} hits of the plan were due while no worker had them: they were never scheduled`]),
+      : [`${n(unserved)} hits of the plan were due while no worker took them: they were never scheduled`]),
     ...pauses.map(pauseText),
     ...left,
     ...givenUp.map((part) => {

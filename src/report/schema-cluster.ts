@@ -17,7 +17,7 @@ export const clusterSchema = z.object({
   unserved: count
     .default(0)
     .describe(
-      'Hits of the plan that were due while no worker had them, at least: no one scheduled them. Open model only.',
+      'Hits of the plan that were due while no worker took them, at least: no one scheduled them. Open model only.',
     ),
   mayHaveStarted: count
     .nullable()

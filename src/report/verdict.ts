@@ -47,7 +47,7 @@ export const REASON_CODES = [
   'descriptors-exhausted',
   /** Hits whose end is not known: their worker was lost. */
   'workers-lost',
-  /** Hits of the plan that were due while no worker had them. */
+  /** Hits of the plan that were due while no worker took them. */
   'unserved',
   /** A worker had no room for more results: it paused, or gave latencies up. */
   'buffer-full',
@@ -226,7 +226,7 @@ function exhausted(code: ReasonCode, count: number, started: number, what: strin
 
 function unserved({ unserved: count, scheduled }: Evidence): Reason | null {
   const share = shareOf(count, scheduled + count);
-  const text = `${formatCount(count)} hits (${formatShare(share)}) of the plan were due while no worker had them: the load was not what was asked for`;
+  const text = `${formatCount(count)} hits (${formatShare(share)}) of the plan were due while no worker took them: the load was not what was asked for`;
   return reasonFor('unserved', share, THRESHOLDS.spoiled, text);
 }
 

@@ -186,7 +186,7 @@ export function unassignedHits({ run, owners }: RunView): number {
  * Gives what is left of limited hits, and the part of the rate that has no owner, to nodes as new assignments: a worker's
  * hits cannot be raised.
  */
-export function dealHits(view: RunView, unit: number): Deal {
+export function dealHits(view: RunView, { unit, peak }: Pick<DealOptions, 'unit' | 'peak'>): Deal {
   const active = view.owners.filter(isActive);
   const nodes = Math.min(view.run.placement.maxNodes ?? Infinity, mostNodes(unit), unassignedHits(view));
   const chosen = strategyNamed(view.run.placement.strategy)(view.candidates, nodes);
@@ -195,11 +195,12 @@ export function dealHits(view: RunView, unit: number): Deal {
   if (chosen.length === 0 || free <= 0) return { shares: [], missing: Math.max(0, free / of) };
   const parts = spread(
     free,
-    chosen.map(({ weight }) => ({ weight, maxParts: Infinity })),
+    chosen.map(({ weight, candidate }) => ({ weight, maxParts: maxParts(view.run, candidate, of, peak) })),
   );
+  const missing = (free - parts.reduce((a, b) => a + b, 0)) / of;
   const shares = sharesOf(parts, of).map((share) => ({ ...share, phase: (share.phase + freePhase(view, of)) % of }));
   const taken = chosen.map(({ candidate }, i) => ({ owner: null, candidate, share: shares[i]! }));
-  return { shares: taken.filter(({ share }) => share.weight > 0), missing: 0 };
+  return { shares: taken.filter(({ share }) => share.weight > 0), missing };
 }
 
 /** Where the first share began that has no owner any more. */

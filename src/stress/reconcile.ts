@@ -138,7 +138,7 @@ function cover(view: RunView, plan: Plan): Decision | null {
   const asked = view.asked ?? askedPlan(run);
   const unit = unitTarget(run, asked, elapsedMs);
   if (isAboutToEnd(view, plan)) return null;
-  if (hits !== null) return coverHits(view, unit);
+  if (hits !== null) return coverHits(view, { unit, peak: peakOf(asked, elapsedMs) });
   const keepers = owners.filter(isKeeper);
   const covered = coveredBy(keepers);
   const leavers = owners.filter((o) => isActive(o) && o.leaving && o.record.share.weight > 0);
@@ -156,12 +156,12 @@ function cover(view: RunView, plan: Plan): Decision | null {
   return write(records, change, { kind: 'share.moved', text: `${why}: ${tell(made)}` });
 }
 
-function coverHits(view: RunView, unit: number): Decision | null {
+function coverHits(view: RunView, load: { unit: number; peak: number }): Decision | null {
   if (unassignedHits(view) === 0 || view.owners.some(isUnsettled)) return null;
   if (view.owners.length > MAX_BROKEN * Math.max(10, view.candidates.length)) {
     return fail(view, `${view.owners.length} assignments could not use up the hits`);
   }
-  const made = dealHits(view, unit);
+  const made = dealHits(view, load);
   if (made.shares.length === 0) return null;
   const records = newRecords(view, made, unassignedHits(view));
   const change: RunChange | null = mayFollow(view.run.state, 'RETUNING') ? { state: 'RETUNING' } : null;

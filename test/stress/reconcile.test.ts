@@ -466,6 +466,14 @@ const ROWS: { sentence: string; view: RunView; expected: string[] }[] = [
     expected: ['write 3:a 200/600 v1 ASSIGNED', 'write 4:b 200/600 v1 ASSIGNED', 'state RETUNING'],
   },
   {
+    sentence: 'hits that a lost worker has left go to others as their capacity allows',
+    view: {
+      ...hits([A, { ...lost(B), scheduled: 20 }]),
+      candidates: [candidateOf('a', { capacityLeft: 50 }), candidateOf('b', { capacityLeft: 500 })],
+    },
+    expected: ['write 3:a 50/600 v1 ASSIGNED', 'write 4:b 350/600 v1 ASSIGNED', 'state RETUNING'],
+  },
+  {
     sentence: 'an assignment that its worker does not know any more is lost',
     view: viewOf({ owners: [A, B, { ...C, missing: true, knows: false }] }),
     expected: ['write 3:c 200/600 v1 LOST'],
