@@ -97,7 +97,9 @@ const row = z
   .meta({ id: 'row' });
 
 const runSchema = z.object({
-  startedAt: z.iso.datetime(),
+  startedAt: z.iso
+    .datetime()
+    .describe('When it was made ready; `durationMs` counts from its first instant, up to a second or two later.'),
   endedAt: z.iso.datetime(),
   durationMs: ms.describe('From the start of the plan to the last answer.'),
   warmupMs: ms.describe('Part of it that was warm-up.'),

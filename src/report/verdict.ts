@@ -106,6 +106,7 @@ export interface Evidence {
   /** The highest level that was held for `sustainedSeconds` in a row; 0 when none was. */
   sustainedUtilisation: number;
   sustainedLoopDelayP99Ms: number;
+  /** Of whole seconds only: in a part of one the machine was busy with the start. */
   sustainedNodeCpu: number;
   loopDelayMaxMs: number;
   gcMaxMs: number;
