@@ -4,9 +4,10 @@ import path from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { ServingChild } from './child.ts';
 import { EXIT } from './exit.ts';
-import { runCommand } from './options.ts';
+import { runCommand, type RunOptions } from './options.ts';
 import { writeText } from './output.ts';
 import { run } from './run.ts';
+import { readRunTask } from './task-flags.ts';
 
 const TARGET_FLAGS = ['--latency', 'lognormal:5ms,30ms'];
 
@@ -30,6 +31,9 @@ export type DemoOptions = ReturnType<ReturnType<typeof demoCommand>['opts']>;
  * @throws CodedError
  */
 export async function demo({ rate, duration }: DemoOptions): Promise<number> {
+  const load = ['-q', rate, '-d', duration, '--slo', 'p99 < 500ms', '--slo', 'errors < 1%'];
+  // What is wrong with them is told before anything is started.
+  await readRunTask('http://127.0.0.1/', optionsOf(load));
   const folder = await mkdtemp(path.join(tmpdir(), 'gostress-demo-'));
   const children: ServingChild[] = [];
   const start = async (args: readonly string[], pattern: RegExp): Promise<ServingChild> => {
@@ -43,12 +47,9 @@ export async function demo({ rate, duration }: DemoOptions): Promise<number> {
     const serverFlags = ['--listen', '127.0.0.1:0', '--data-folder', folder, '--log-level', 'warn'];
     const server = await start(['server', ...serverFlags], /server at ([^\s,]+)/);
     const [url, address] = [target.up[0], server.up[1] ?? ''];
-    const flags = ['-q', rate, '-d', duration, '--slo', 'p99 < 500ms', '--slo', 'errors < 1%', '--cluster', address];
+    const flags = [...load, '--cluster', address];
     process.stderr.write(`$ gostress run ${url} ${flags.map(quoted).join(' ')}\n`);
-    const options = runCommand()
-      .parse([url, ...flags], { from: 'user' })
-      .opts();
-    const code = await run(url, options);
+    const code = await run(url, optionsOf(flags));
     await server.stop();
     const counted = (await target.stop()).split('\n').slice(2).join('\n').trimEnd();
     await writeText(process.stdout, 'standard output', `\nWhat the target counted\n${counted.replace(/^/gm, '  ')}\n`);
@@ -57,6 +58,10 @@ export async function demo({ rate, duration }: DemoOptions): Promise<number> {
     for (const child of children) child.kill();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function optionsOf(flags: readonly string[]): RunOptions {
+  return runCommand().parse(flags, { from: 'user' }).opts();
 }
 
 function quoted(word: string): string {

@@ -60,9 +60,12 @@ test('demo starts a target and a server, submits a run to it, prints the report 
   expect(code).toBe(0);
 });
 
-test('a wrong flag of demo is told, and its target is gone with it', async () => {
-  const { code, stderr } = await runCli(['demo', '-d', '5x']);
-  expect(stderr).toContain('gostress demo: -d: expected a duration');
+test('what is wrong with the flags of demo is told at once, before anything is started', async () => {
+  const { code, stderr } = await runCli(['demo', '-d', '5x', '-q', 'fast']);
+  expect(stderr.trimEnd().split('\n').sort()).toEqual([
+    expect.stringMatching(/^gostress demo: -d: expected a duration/),
+    expect.stringMatching(/^gostress demo: -q: expected a rate/),
+  ]);
   expect(code).toBe(2);
 });
 
