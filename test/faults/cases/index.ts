@@ -2,7 +2,7 @@ import type { Fault } from '../fault.ts';
 import { CALLS } from './calls.ts';
 import { ETCD_FULL, ETCD_GONE, ETCD_MEMBERS, MASTER_WITHOUT_ETCD, WATCHES } from './etcd.ts';
 import { BUSY, CLOCKS } from './machine.ts';
-import { FREEZE_IN_WRITE, freezeMaster, killMasters } from './master.ts';
+import { FREEZE_IN_WRITE, freezeMaster, KILL_LOADING_MASTER, killMasters } from './master.ts';
 import { MYSQL } from './mysql.ts';
 import { SENTINELS } from './sentinels.ts';
 import { NETWORK, WORKERS } from './worker.ts';
@@ -10,6 +10,7 @@ import { NETWORK, WORKERS } from './worker.ts';
 /** All, by their numbers. */
 export const ALL: readonly Fault[] = [
   killMasters(20), // F1
+  KILL_LOADING_MASTER,
   ...[1, 3, 8, 20].map(freezeMaster), // F2
   ...FREEZE_IN_WRITE, // F3
   ...MASTER_WITHOUT_ETCD, // F4
@@ -29,6 +30,7 @@ export const ALL: readonly Fault[] = [
 /** The most telling ones, within five minutes: in `npm test`, and alone with `npm run test:faults -- short`. */
 export const SHORT: readonly Fault[] = [
   killMasters(2),
+  KILL_LOADING_MASTER,
   freezeMaster(8),
   ...named('F6 stall between a worker and both'),
   ...named('F11 SIGKILL of a worker: '),

@@ -4,6 +4,7 @@ import { LEASE_TTL_MS, NOISE_MS, THREE_LEADERS, type Fault } from '../fault.ts';
 import type { Findings } from '../findings.ts';
 import { expect } from 'vitest';
 import { randomFrom } from '../random.ts';
+import { moved } from './worker.ts';
 import type { Scene } from '../scene.ts';
 
 /** Some time to come to rest. */
@@ -37,6 +38,25 @@ export function killMasters(times: number): Fault {
     },
   };
 }
+
+/** Three nodes of all roles: the one that dies leads and loads. */
+export const KILL_LOADING_MASTER: Fault = {
+  name: 'F1 SIGKILL of a master that loads itself: the others load on, its share moves, and what it had not yet sent is named',
+  nodes: { w1: {}, w2: {}, w3: {} },
+  seconds: 30,
+  // Whoever is master.
+  unknown: ['w1', 'w2', 'w3'],
+  async act(scene) {
+    const { nodeId, term } = await scene.master();
+    await scene.kill(nodeId);
+    await scene.master(term);
+    await moved(scene, nodeId);
+  },
+  expects(findings) {
+    expect(findings.run.state).toBe('DONE_INCOMPLETE');
+    expectNoGap(findings);
+  },
+};
 
 /** It wakes up again; whether it is still master then depends on how long that was. */
 export function freezeMaster(seconds: number): Fault {

@@ -27,7 +27,7 @@ const MOVED_BY_PORT_MS = 2_000;
 const MOVED_MS = LEASE_TTL_MS + PERMIT_MS + NOISE_MS;
 
 /** The whole load is with others. */
-async function moved(scene: Scene, nodeId: string, deadlineMs = MOVED_MS): Promise<void> {
+export async function moved(scene: Scene, nodeId: string, deadlineMs = MOVED_MS): Promise<void> {
   await eventually(async () => {
     const shares = await scene.cluster.shares(scene.run);
     expect(shares.map(({ node }) => node)).not.toContain(`nodes/${nodeId}`);
