@@ -49,7 +49,9 @@ describe('a plan of which no worker had a part', () => {
   test('is told, asked for all the same, and judged', () => {
     const { cluster, headline, run, verdict } = reportOf(info, samples.slice(0, 1), end);
     expect(cluster).toMatchObject({ unserved: 200, complete: true });
-    expect(cluster!.lines[1]).toBe('200 hits of the plan were due while no worker took them: they were never scheduled');
+    expect(cluster!.lines[1]).toBe(
+      '200 hits of the plan were due while no worker took them: they were never scheduled',
+    );
     expect(headline).toMatchObject({ scheduled: 100, askedPerSecond: 100, measuredMs: 3_000 });
     expect(headline.startedPerSecond).toBeCloseTo(100 / 3);
     expect(headline.okPerSecond).toBeCloseTo(100 / 3);
