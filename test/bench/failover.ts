@@ -25,6 +25,13 @@ const USAGE = `usage: node test/bench/failover.ts [options]
 /** What the design promises, milliseconds: src/README.md says why. */
 const BOUNDS = { watched: 4_600, byLease: 8_100, planned: 100, worker: 1_500 };
 
+const NAMES: Readonly<Record<Takeover['how'], string>> = {
+  kill: 'SIGKILL of the master → the next one leads',
+  freeze: 'SIGSTOP of the master → the next one leads',
+  planned: 'planned switchover → the next one leads',
+  worker: 'SIGKILL of a worker → the whole rate again',
+};
+
 interface Result extends Takeover {
   samples: TakeoverSample[];
   /** Why a sample is not there. */
@@ -85,13 +92,6 @@ function table(measured: readonly Result[]): string {
   });
   return markdownTable(header, rows);
 }
-
-const NAMES: Readonly<Record<Takeover['how'], string>> = {
-  kill: 'SIGKILL of the master → the next one leads',
-  freeze: 'SIGSTOP of the master → the next one leads',
-  planned: 'planned switchover → the next one leads',
-  worker: 'SIGKILL of a worker → the whole rate again',
-};
 
 function boundOf(how: Takeover['how'], sentinels: number): number {
   if (how === 'planned' || how === 'worker') return BOUNDS[how];

@@ -39,7 +39,7 @@ const SETTLE_MS = 2_000;
 const DEADLINE_MS = 30_000;
 /** The whole rate is there when so much of it comes in a stretch of this length. */
 const WHOLE_PART = 0.97;
-const WHOLE_MS = 300;
+const WHOLE_MS = 1_000;
 
 /** A fresh cluster, a load, a deed; and what the target saw of it. */
 export async function takeover({ how, sentinels, profile }: Takeover, target: NginxTarget): Promise<TakeoverSample> {
