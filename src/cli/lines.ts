@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { formatCount, formatMs, plural, formatRate } from '../lib/format.ts';
+import { formatCount, formatMs, formatRate, plural } from '../lib/format.ts';
 import type { TaskSpec } from '../task/spec.ts';
 import type { Second } from '../report/builder.ts';
 import { elapsed, formatErrors, isEmptyRest, perSecond, type View } from './second.ts';

@@ -2,7 +2,6 @@
  * The cluster by its own measures: `npm run bench:cluster`. What is measured and how to read it is in the README of this
  * folder.
  */
-import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../src/lib/errors.ts';
 import { START_AFTER_MS } from '../../src/stress/run-control.ts';
@@ -10,7 +9,8 @@ import { MISSING } from '../e2e/cluster.ts';
 import { failover, latency, type OnRound, type Round } from './cluster/runs.ts';
 import { manyWorkers, type WorkersRow } from './cluster/workers.ts';
 import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
-import { whole } from './lib/options.ts';
+import { some, whole } from './lib/options.ts';
+import { outputTo } from './lib/output.ts';
 import { cell, markdownTable } from './lib/table.ts';
 
 const PARTS = ['latency', 'failover', 'workers'] as const;
@@ -36,8 +36,7 @@ interface PartResult {
 }
 
 const options = readOptions();
-const say = (text: string): void =>
-  void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
+const { say, end } = outputTo(options.jsonFile);
 if (MISSING !== null) {
   process.stderr.write(`expected ${MISSING}, found none\n`);
   process.exit(1);
@@ -51,9 +50,7 @@ for (const part of options.parts) {
   if (result.error !== undefined) say(`\nNOT finished: ${result.error}`);
   say(`\n${foreignText(result.foreignCores)}`);
 }
-const json = JSON.stringify({ at: new Date().toISOString(), machine: MACHINE, options, results }, null, 2);
-if (options.jsonFile === null) process.stdout.write(`${json}\n`);
-else writeFileSync(options.jsonFile, `${json}\n`);
+end({ machine: MACHINE, options, results });
 process.exit(Object.values(results).some(({ error }) => error !== undefined) ? 1 : 0);
 
 async function roundsPart(part: 'latency' | 'failover'): Promise<Omit<PartResult, 'foreignCores'>> {
@@ -120,14 +117,9 @@ function readOptions() {
         json: { type: 'string' },
       },
     });
-    const parts = values.parts.split(',').map((name) => {
-      const part = PARTS.find((known) => known === name);
-      if (part === undefined) throw new Error(`--parts: expected some of ${PARTS.join(', ')}, found "${name}"`);
-      return part;
-    });
     return {
       rounds: whole('--rounds', values.rounds, MAX_ROUNDS),
-      parts,
+      parts: some('--parts', values.parts, PARTS),
       workers: values.workers.split(',').map((count) => whole('--workers', count, 5_000)),
       seconds: whole('--seconds', values.seconds, 120),
       jsonFile: values.json ?? null,

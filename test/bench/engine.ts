@@ -2,13 +2,15 @@
  * The load engine beside the load generators people use: `npm run bench:engine`. What is measured and how to read it is in
  * the README of this folder.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTargetProcess } from '../support/target-process.ts';
+import { MACHINE, machineText } from './lib/machine.ts';
 import { AFTER_MS, measure, WARMUP_MS, type Window } from './lib/measure.ts';
 import { Nginx } from './lib/nginx.ts';
 import { parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
+import { outputTo } from './lib/output.ts';
 import { ENGINE_UNDICI, findPeers, type Job, type Peer } from './lib/peers.ts';
 import { chooseCores, descriptors, killAll, pin, type Command } from './lib/proc.ts';
 import { cell, markdownTable, median } from './lib/table.ts';
@@ -38,8 +40,7 @@ if (unknown.length > 0) {
   process.stderr.write(`--peers: expected some of ${names}, found "${unknown.join('", "')}"\n${USAGE}`);
   process.exit(2);
 }
-const say = (text: string): void =>
-  void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
+const { say, end } = outputTo(options.jsonFile);
 
 for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
   process.once(signal, () => process.exit(code));
@@ -49,15 +50,8 @@ process.once('exit', () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const machine = {
-  cpu: cpus()[0]?.model ?? '?',
-  availableCores: availableParallelism(),
-  kernel: release(),
-  node: process.version,
-  pinned: cores,
-};
 const versions = { nginx: Nginx.version(), ...Object.fromEntries(peers.map(({ name, version }) => [name, version])) };
-say(`${machine.cpu}, ${machine.availableCores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
+say(machineText());
 say(
   cores === null
     ? 'NOT pinned (no second core, or no taskset): target and generator disturb each other; do not trust the numbers'
@@ -77,9 +71,7 @@ const disturbed = median(
 say(
   `Other processes used ${cell(disturbed, 2)} cores (median)${disturbed > 0.1 ? ': the numbers are DISTURBED' : ''}.`,
 );
-const json = JSON.stringify({ at: new Date().toISOString(), machine, versions, missing, options, results }, null, 2);
-if (options.jsonFile === null) process.stdout.write(`${json}\n`);
-else writeFileSync(options.jsonFile, `${json}\n`);
+end({ machine: { ...MACHINE, pinned: cores }, versions, missing, options, results });
 
 /** Requests per second and per CPU-second against nginx, which counts them. */
 async function closedPart(): Promise<Row[]> {

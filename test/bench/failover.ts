@@ -2,7 +2,6 @@
  * How long a cluster is without a master, and what the target notices: `npm run bench:failover`. What is measured and how to read it
  * is in the README of this folder.
  */
-import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { TIMING_PROFILES } from '../../src/cluster/timings.ts';
 import { errorMessage } from '../../src/lib/errors.ts';
@@ -10,7 +9,8 @@ import { MISSING } from '../e2e/cluster.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { HOWS, RATE, takeover, type Takeover, type TakeoverSample } from './cluster/takeover.ts';
 import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
-import { whole } from './lib/options.ts';
+import { some, whole } from './lib/options.ts';
+import { outputTo } from './lib/output.ts';
 import { cell, markdownTable } from './lib/table.ts';
 
 const PROFILES = Object.keys(TIMING_PROFILES);
@@ -22,7 +22,7 @@ const USAGE = `usage: node test/bench/failover.ts [options]
   --json FILE        JSON into a file and tables to stdout; without it JSON to stdout and tables to stderr
 `;
 
-/** What the design promises, milliseconds: src/README.md says why. */
+/** What the design promises, milliseconds. */
 const BOUNDS = { watched: 4_600, byLease: 8_100, planned: 100, worker: 1_500 };
 
 const NAMES: Readonly<Record<Takeover['how'], string>> = {
@@ -39,8 +39,7 @@ interface Result extends Takeover {
 }
 
 const options = readOptions();
-const say = (text: string): void =>
-  void (options.jsonFile === null ? process.stderr : process.stdout).write(`${text}\n`);
+const { say, end } = outputTo(options.jsonFile);
 if (MISSING !== null) {
   process.stderr.write(`expected ${MISSING}, found none\n`);
   process.exit(1);
@@ -50,10 +49,7 @@ const { results, foreignCores } = await watched(measureAll);
 say(`\nOf ${RATE} hits a second over three workers, by the target's log; ms and hits:\n`);
 say(table(results));
 say(`\n${foreignText(foreignCores)}`);
-const at = new Date().toISOString();
-const json = JSON.stringify({ at, machine: MACHINE, options, results, foreignCores }, null, 2);
-if (options.jsonFile === null) process.stdout.write(`${json}\n`);
-else writeFileSync(options.jsonFile, `${json}\n`);
+end({ machine: MACHINE, options, results, foreignCores });
 process.exit(results.some(({ errors }) => errors.length > 0) ? 1 : 0);
 
 /** Every kind once per round, so that what changes on the machine meets all of them. */
@@ -118,13 +114,4 @@ function readOptions() {
     process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
     process.exit(2);
   }
-}
-
-/** @throws Error naming the option */
-function some<T extends string>(name: string, text: string, known: readonly T[]): T[] {
-  return text.split(',').map((each) => {
-    const found = known.find((one) => one === each);
-    if (found === undefined) throw new Error(`${name}: expected some of ${known.join(', ')}, found "${each}"`);
-    return found;
-  });
 }

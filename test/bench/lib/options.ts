@@ -51,22 +51,26 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       json: { type: 'string' },
     },
   });
-  const parts = values.parts.split(',').map((name) => {
-    const part = PARTS.find((known) => known === name);
-    if (part === undefined) throw new Error(`--parts: expected some of ${PARTS.join(', ')}, found "${name}"`);
-    return part;
-  });
   return {
     rounds: whole('--rounds', values.rounds, 20),
     seconds: whole('--seconds', values.seconds, 60),
     connections: whole('--connections', values.connections, 10_000),
     rates: values.rates.split(',').map((rate) => whole('--rates', rate, 100_000)),
     memoryConnections: values.memory.split(',').map((count) => whole('--memory', count, 20_000)),
-    parts,
+    parts: some('--parts', values.parts, PARTS),
     peers: values.peers?.split(',') ?? null,
     engine: values.engine?.split(' ') ?? [process.execPath, ENGINE],
     jsonFile: values.json ?? null,
   };
+}
+
+/** Of the known words, those in a list with commas. @throws Error naming the option */
+export function some<T extends string>(name: string, text: string, known: readonly T[]): T[] {
+  return text.split(',').map((each) => {
+    const found = known.find((one) => one === each);
+    if (found === undefined) throw new Error(`${name}: expected some of ${known.join(', ')}, found "${each}"`);
+    return found;
+  });
 }
 
 /** @throws Error naming the option */

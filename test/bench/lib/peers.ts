@@ -28,7 +28,7 @@ export interface Peer {
 }
 
 /** Our engine with the client it chooses (http1 here), and with the other. */
-export const ENGINE = 'gostress';
+const ENGINE = 'gostress';
 export const ENGINE_UNDICI = 'gostress-undici';
 
 const REPO = fileURLToPath(new URL('../../../', import.meta.url));
