@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTarget, type Target } from '../../src/load/target/server.ts';
+import { CaptureServer } from '../support/capture-server.ts';
 import type { CliEnd, CliProcess } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -137,6 +141,21 @@ describe('runs', () => {
 });
 
 describe('run --cluster', () => {
+  test('sends the files that a task file names along, byte by byte', { timeout: 60_000 }, async () => {
+    await using capture = await CaptureServer.start();
+    const folder = mkdtempSync(path.join(tmpdir(), 'gostress-files-'));
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    writeFileSync(path.join(folder, 'body.bin'), bytes);
+    const request = { url: `http://127.0.0.1:${capture.port}/`, method: 'POST', body: { file: 'body.bin' } };
+    const task = path.join(folder, 'task.yaml');
+    writeFileSync(task, JSON.stringify({ request }));
+    const { code, stderr } = await server.run('run', '-f', task, '-c', '1', '-n', '2', '--cluster', server.address);
+    rmSync(folder, { recursive: true });
+    expect(code, stderr).toBe(0);
+    const bodies = capture.take().map(({ body }) => Buffer.from(body, 'latin1').toString('hex'));
+    expect(bodies).toEqual([bytes.toString('hex'), bytes.toString('hex')]);
+  });
+
   test('Ctrl-C drains the run, prints its report and ends with 130', { timeout: 60_000 }, async () => {
     await using run = server.spawn('run', target.url, '-q', '30', '-d', '5m', '--cluster', server.address);
     await run.waitFor('stderr', / sent /);

@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { reflect } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
@@ -28,10 +32,16 @@ describe.skipIf(MISSING !== null)(
       await target[Symbol.asyncDispose]();
     });
 
-    test('a task from curl runs on all, is retuned, paused, resumed and stopped, and the target agrees with the report', async () => {
+    test('a task from a curl file runs on all, is retuned, paused, resumed and stopped, and the target agrees with the report', async () => {
       const before = await target.count();
-      const load = { rate_per_second: 600, duration: '300s' };
-      const name = await cluster.start({ curl_command: curl(target.url), task: { load } });
+      const folder = mkdtempSync(path.join(tmpdir(), 'gostress-curl-'));
+      const file = path.join(folder, 'orders.curl');
+      writeFileSync(file, curl(target.url));
+      const flags = ['-p', file, '-q', '600', '-d', '300s', '--cluster', cluster.address];
+      const { code, stdout, stderr } = await runCli(['run', ...flags, '--detach']);
+      rmSync(folder, { recursive: true });
+      expect(code, stderr).toBe(0);
+      const name = stdout.trim();
       await cluster.reach(name, 'RUNNING');
       const first = await cluster.shares(name);
       expect(first.map(({ target: share }) => share)).toEqual([200, 200, 200]);
@@ -216,9 +226,9 @@ describe.skipIf(MISSING !== null)(
       expect(stderr).toMatch(/load\.rate_per_second/);
     });
 
-    test('WatchRun tells of each second once, also when the reader came late, and ends', async () => {
+    test('WatchRun of a task from a curl command tells of each second once, also when the reader came late, and ends', async () => {
       const load = { rate_per_second: 50, duration: '6s' };
-      const name = await cluster.start({ task: { request: { url: target.url }, load } });
+      const name = await cluster.start({ curl_command: curl(target.url), task: { load } });
       await cluster.reach(name, 'RUNNING');
       await sleep(2000);
       const { code, messages } = await cluster.ask('TaskService/WatchRun', { name, from_second: '0' });
