@@ -51,16 +51,14 @@ export interface Mastership {
  * @throws CodedError UNAVAILABLE when the coordinator or the store does not answer
  */
 export async function acquireMastership(options: ElectionOptions): Promise<Mastership | null> {
-  const { fence, node } = options;
-  const ranked = node.priority > 0 ? await itsTurn(options) : null;
-  if (ranked === null) return null;
-  // One that cannot read the fence would win and lead nothing.
-  await fence.read();
+  const { node } = options;
+  const turn = node.priority > 0 ? await itsTurn(options) : null;
+  if (turn === null) return null;
   const lock = await campaign(options);
   if (lock === null) return null;
   try {
-    const term = await establish(lock, options);
-    if (term !== null) return new HeldMastership(reasonsOf(term, lock, node, ranked), lock, options.timings);
+    const term = await establish(lock, turn.fenceTerm, options);
+    if (term !== null) return new HeldMastership(reasonsOf(term, lock, node, turn.ranked), lock, options.timings);
   } catch (error) {
     await lock.release();
     throw error;
@@ -88,19 +86,26 @@ function isBefore(a: NodeRecord, b: NodeRecord): boolean {
   return a.priority !== b.priority ? a.priority > b.priority : a.seq < b.seq;
 }
 
+interface Turn {
+  /** The candidates by rank. */
+  ranked: readonly string[];
+  fenceTerm: number;
+}
+
 /**
  * Waits until there is no master and its turn has come.
  *
- * @returns the candidates by rank; null: there is a master again, or the signal has aborted
+ * @returns null: there is a master again, or the signal has aborted
  */
-async function itsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<readonly string[] | null> {
+async function itsTurn({ coordinator, fence, node, timings, signal }: ElectionOptions): Promise<Turn | null> {
   let seen = await withoutMaster(coordinator, signal);
   while (seen !== null) {
     await pause(turnMs(node, seen, timings), signal);
-    // A watch may be late.
-    const view: CoordinatorView | null = signal.aborted ? null : await coordinator.read();
-    if (view === null || view.master !== null) return null;
-    if (isDeepStrictEqual(view.nomination, seen.nomination)) return rankedIn(view);
+    if (signal.aborted) return null;
+    // A watch may be late. And one that cannot read the fence would win and lead nothing.
+    const [view, { term: fenceTerm }] = await Promise.all([coordinator.read(), fence.read()]);
+    if (view.master !== null) return null;
+    if (isDeepStrictEqual(view.nomination, seen.nomination)) return { ranked: rankedIn(view), fenceTerm };
     // A term has come and gone meanwhile, and somebody was named: the turn is another one now.
     seen = view;
   }
@@ -153,10 +158,13 @@ async function campaign({ coordinator, node, timings, signal }: ElectionOptions)
   }
 }
 
-/** @returns the term; null: somebody was faster */
-async function establish(lock: MasterLock, options: ElectionOptions): Promise<number | null> {
+/**
+ * @param fenceTerm as it was before the lock was won: whoever raised it since had made its term true in etcd first, where it is the
+ *   lock's `seenTerm`
+ * @returns the term; null: somebody was faster
+ */
+async function establish(lock: MasterLock, fenceTerm: number, options: ElectionOptions): Promise<number | null> {
   const { fence, node, maxWorkerTerm, timings, signal, log } = options;
-  const { term: fenceTerm } = await fence.read();
   const term = Math.max(lock.seenTerm, fenceTerm, maxWorkerTerm) + 1;
   if (!(await lock.establish(term))) {
     log.warn({ term }, 'the lock was lost before its term stood');

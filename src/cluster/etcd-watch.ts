@@ -8,7 +8,7 @@ import type { CoordinatorView, Subscription } from './ports.ts';
 
 /** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
 const LIST_EVERY_MS = 2_000;
-/** Events that come together are one change. */
+/** Events that come so soon after a list are one change. */
 const SETTLE_MS = 10;
 
 /** Follows the keys of a cluster: a watch as a hint, a list as the truth. Works while somebody listens. */
@@ -69,8 +69,9 @@ export class EtcdWatch {
         this.#last = view;
         this.#listeners.tell(view);
       }
-      await pause(LIST_EVERY_MS, AbortSignal.any([signal, hint.signal]));
+      // The first event of some is followed at once: a nominated master waits for it.
       await pause(SETTLE_MS, signal);
+      await pause(LIST_EVERY_MS, AbortSignal.any([signal, hint.signal]));
     }
   }
 

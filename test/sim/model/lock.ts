@@ -19,12 +19,12 @@ export interface LockMutants {
 }
 
 /** A candidate between its steps. It may stand still there for any time: nothing here knows a clock. */
-type Phase = 'idle' | 'won' | 'planned' | 'established' | 'acting';
+type Phase = 'idle' | 'standing' | 'won' | 'planned' | 'established' | 'acting';
 
 interface Candidate {
   phase: Phase;
   term: number;
-  /** Of `etcd.rev`, when it was planned. */
+  /** Of the fence, when it stood; of `etcd.rev`, when it was planned. */
   seen: number;
   /** Samples that have reached it, by `bit`. */
   inbox: number;
@@ -97,11 +97,12 @@ function* candidateSteps(state: State, c: number, mutants: LockMutants): Iterabl
   });
   const freed = etcd.holder === c ? { ...etcd, holder: null } : etcd;
   const down = be({ phase: 'idle', term: 0, seen: 0, inbox: 0 }, { etcd: freed });
-  if (phase === 'idle' && etcd.holder === null) {
+  if (phase === 'idle') yield [`${name} reads the fence, and stands`, be({ phase: 'standing', seen: sql.fence })];
+  if (phase === 'standing' && etcd.holder === null) {
     yield [`${name} wins the lock`, be({ phase: 'won' }, { etcd: { ...etcd, holder: c } })];
   }
   if (phase === 'won') {
-    const planned = Math.max(etcd.term, sql.fence) + (mutants.sameTerm === true && sql.fence > 0 ? 0 : 1);
+    const planned = Math.max(etcd.term, seen) + (mutants.sameTerm === true && seen > 0 ? 0 : 1);
     if (planned <= MAX_TERM) {
       yield [`${name} plans term ${planned}`, be({ phase: 'planned', term: planned, seen: etcd.rev })];
     }
