@@ -87,6 +87,10 @@ test.each<[string, Partial<Findings>]>([
     { reigns: two(9_000, 7_000), spans: [span('freeze', 'm1', 1_000, 8_500)] },
   ],
   [
+    'a master whose lock went with the data of etcd',
+    { reigns: two(5_138, 5_000), spans: [span('wipe', 'etcd', 4_000, 4_500)] },
+  ],
+  [
     'hits of a killed worker that are named as unknown',
     {
       ...{ ...INCOMPLETE, fault: killed, spans: [span('kill', 'w1', 20_500, Infinity)] },
@@ -118,6 +122,11 @@ test.each<[string, string, Partial<Findings>]>([
   ['S4', 'a sample whose key has two contents', { events: ['sample.refused: of another digest'] }],
   ['S5', 'a sample that is missing without a word', { samples: findings().samples.slice(1) }],
   ['S6', 'two masters at once', { reigns: two(8_000, 6_000) }],
+  [
+    'S6',
+    'a master that goes on for longer than a lease after etcd lost its data',
+    { reigns: two(11_000, 5_000), spans: [span('wipe', 'etcd', 4_000, 4_500)] },
+  ],
   [
     'S6',
     'a woken master that goes on for longer than a lease',

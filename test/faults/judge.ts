@@ -64,7 +64,7 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
         : [`of assignment ${number} (${nodeId}) ${seqs.length} of ${finalSeq} are stored: ${run.reason}`];
     }),
 
-  'S6 two masters at once only while one is frozen, for one lease': ({ reigns, spans }) =>
+  'S6 two masters at once only while one is frozen, or after etcd lost its data, for one lease': ({ reigns, spans }) =>
     reigns.flatMap((reign, i) => {
       const next = reigns[i + 1];
       if (next === undefined || reign.toMs <= next.fromMs + LOG_MS) return [];
@@ -73,7 +73,9 @@ export const INVARIANTS: Readonly<Record<string, Check>> = {
         ({ what, subject }) => subject === reign.nodeId && (what === 'freeze' || what === 'block'),
       );
       const awake = gaps(still, next.fromMs, reign.toMs).reduce((ms, gap) => ms + gap.toMs - gap.fromMs, 0);
-      if (still.some(({ toMs }) => toMs >= next.fromMs) && awake <= LEASE_TTL_MS) return [];
+      // Whose lock went with etcd's data learns it when it looks next.
+      const isLockLost = spans.some(({ what, fromMs }) => what === 'wipe' && fromMs <= next.fromMs);
+      if ((isLockLost || still.some(({ toMs }) => toMs >= next.fromMs)) && awake <= LEASE_TTL_MS) return [];
       return [`${reign.nodeId} (term ${reign.term}) and ${next.nodeId} (term ${next.term}) for ${awake} ms`];
     }),
 

@@ -6,8 +6,8 @@ import type { ClusterMessage } from '../../src/rpc/messages.ts';
 
 /** What was done to a part of the cluster; `toMs` is Infinity while it lasts. Instants are milliseconds since 1970. */
 export interface Span {
-  /** `kill` lasts until the node is started again. */
-  what: 'kill' | 'freeze' | 'cut' | 'block' | 'hog';
+  /** `kill` lasts until the node is started again; `wipe` kills etcd and takes its data. */
+  what: 'kill' | 'freeze' | 'cut' | 'block' | 'hog' | 'wipe';
   /** `m1`, `etcd`, `mysql`; of a cut both ends: `w1-etcd`, `w1-master`. */
   subject: string;
   fromMs: number;

@@ -147,9 +147,9 @@ export const ETCD_GONE: readonly Fault[] = [
     pauses: true,
     async act(scene) {
       const { term } = await scene.master();
-      scene.recorder.begin('kill', 'etcd');
+      scene.recorder.begin('wipe', 'etcd');
       await scene.cluster.etcd.wipe();
-      scene.recorder.end('kill', 'etcd');
+      scene.recorder.end('wipe', 'etcd');
       await scene.master(term);
     },
   },
