@@ -21,32 +21,38 @@ export function reportMaker(): ReportMaker {
       workers,
       nodeVersion: process.versions.node,
     });
-    let durationMs = 0;
-    let lastHitsFromMs = 0;
+    const seen: Seen = { durationMs: 0, lastHitsFromMs: 0, scheduled: 0 };
     for await (const sample of seconds) {
       builder.add(sample);
-      durationMs = sample.second * 1000 + sample.durationMs;
-      if (sample.counts.scheduled > 0) lastHitsFromMs = sample.second * 1000;
+      seen.durationMs = sample.second * 1000 + sample.durationMs;
+      if (sample.counts.scheduled > 0) seen.lastHitsFromMs = sample.second * 1000;
+      seen.scheduled += sample.counts.scheduled;
     }
-    return builder.build(endOf(run, { durationMs, lastHitsFromMs }, account()));
+    return builder.build(endOf(run, seen, account()));
   };
 }
 
-/** The run went to the end of its plan. */
+/** What the samples say. */
+interface Seen {
+  durationMs: number;
+  /** Start of the last second in which a hit was due. */
+  lastHitsFromMs: number;
+  scheduled: number;
+}
+
+/** The run went to the end of its plan, or of its hits. */
 const FINISHED: ReadonlySet<RunState> = new Set(['DONE', 'DONE_INCOMPLETE']);
 
-function endOf(
-  run: RunRecord,
-  { durationMs, lastHitsFromMs }: { durationMs: number; lastHitsFromMs: number },
-  account: RunAccount,
-): RunEnd {
+function endOf(run: RunRecord, { durationMs, lastHitsFromMs, scheduled }: Seen, account: RunAccount): RunEnd {
   const { load } = run.task.spec;
   const planned = compilePlan(load.model, load.stages);
   const wasChanged = run.applied !== null && (run.applied.target !== null || run.applied.stages !== null);
   const plan = wasChanged && run.plan !== null ? run.plan : null;
   const wanted = run.plan ?? planned;
-  // When within a second a run was stopped, or how far one is that goes on, the samples do not tell.
-  const isWhole = run.wanted.state !== 'STOPPED' && FINISHED.has(run.state) && planEndMs(wanted) !== Infinity;
+  const hasHitsLeft = load.hits === null || scheduled + (account.mayHaveStarted ?? Infinity) < load.hits;
+  // When within a second a run was stopped or its hits were used up, or how far one is that goes on, the samples do not tell.
+  const isWhole =
+    run.wanted.state !== 'STOPPED' && FINISHED.has(run.state) && hasHitsLeft && planEndMs(wanted) !== Infinity;
   return {
     wanted: { plan: wanted, untilMs: isWhole ? planEndMs(wanted) : lastHitsFromMs },
     endedAt: new Date(run.endedWallMs ?? (run.startedWallMs ?? run.createdWallMs) + durationMs),

@@ -9,7 +9,7 @@ export const SUSPECT_PATIENCE_MS = 60_000;
 /** As long as a permit may last without its master, by the timings as they are by default. */
 const LONGEST_PERMIT_MS = 30_000;
 /** Master and worker may be apart by this in what they take for the run time. */
-const CLOCK_TOLERANCE_MS = 1_000;
+export const CLOCK_TOLERANCE_MS = 1_000;
 
 /** What has become of assignments and is not in their records yet; null: nothing. */
 export function facts(view: RunView): Decision | null {

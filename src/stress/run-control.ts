@@ -7,6 +7,7 @@ import type { Sample } from '../task/sample.ts';
 import { FINAL_STATES } from '../task/status.ts';
 import type { Ledger } from './ledger.ts';
 import { LiveRun } from './live.ts';
+import { ofShare } from './moved.ts';
 import { OwnerState } from './owner-state.ts';
 import type {
   AssignmentRecord,
@@ -188,8 +189,9 @@ export class RunControl {
     else this.#log.warn({ worker: from.nodeId, error: message.error }, 'not applied by a worker');
   }
 
-  sample(assignment: number, sample: Sample): void {
+  sample(assignment: number, made: Sample): void {
     const owner = this.#owners.get(assignment);
+    const sample = ofShare(made, owner?.record);
     if (owner !== undefined) owner.scheduled += sample.counts.scheduled;
     this.live.add(assignment, sample);
   }

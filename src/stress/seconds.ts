@@ -2,9 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { decodeSample } from '../task/sample-codec.ts';
 import { mergeSamples } from '../task/merge.ts';
 import type { Sample } from '../task/sample.ts';
+import { ofShare } from './moved.ts';
 import type { RunRecord, SampleRecord, TaskStore } from './ports.ts';
 
-/** One second of a run as it is stored. */
+/** One second of a run as it is stored; each sample tells of its own share. */
 export interface StoredSecond {
   second: number;
   parts: readonly { record: SampleRecord; sample: Sample }[];
@@ -18,16 +19,20 @@ export interface StoredSecond {
  * @throws CodedError UNAVAILABLE; RangeError when a sample is malformed
  */
 export async function* readSeconds(
-  store: Pick<TaskStore, 'samples'>,
+  store: Pick<TaskStore, 'samples' | 'assignments'>,
   runId: bigint,
   fromSecond: number,
   toSecond = Infinity,
 ): AsyncGenerator<StoredSecond> {
+  const records = new Map((await store.assignments(runId)).map((record) => [record.number, record]));
+  const partOf = (record: SampleRecord): StoredSecond['parts'][number] => {
+    return { record, sample: ofShare(decodeSample(record.data), records.get(record.assignment)) };
+  };
   for (let from = fromSecond; from < toSecond;) {
     const page = await store.samples(runId, from, toSecond);
     if (page.length === 0) return;
-    for (const [second, records] of Map.groupBy(page, (record) => record.second)) {
-      yield { second, parts: records.map((record) => ({ record, sample: decodeSample(record.data) })) };
+    for (const [second, samples] of Map.groupBy(page, (record) => record.second)) {
+      yield { second, parts: samples.map(partOf) };
       from = second + 1;
       await turn();
     }
@@ -36,7 +41,7 @@ export async function* readSeconds(
 
 /** The same, each second merged over all workers. @param onSecond sees it before */
 export async function* mergedSeconds(
-  store: Pick<TaskStore, 'samples'>,
+  store: Pick<TaskStore, 'samples' | 'assignments'>,
   runId: bigint,
   fromSecond: number,
   toSecond = Infinity,
@@ -53,7 +58,10 @@ export async function* mergedSeconds(
 }
 
 /** Where hits are limited: how many each assignment has made, as its stored samples say. */
-export async function scheduledOf(store: Pick<TaskStore, 'samples'>, run: RunRecord): Promise<Map<number, number>> {
+export async function scheduledOf(
+  store: Pick<TaskStore, 'samples' | 'assignments'>,
+  run: RunRecord,
+): Promise<Map<number, number>> {
   const scheduled = new Map<number, number>();
   if (run.plan === null || run.task.spec.load.hits === null) return scheduled;
   for await (const { parts } of readSeconds(store, run.id, 0)) {
