@@ -7,7 +7,7 @@ import { TIMING_PROFILES } from '../../src/cluster/timings.ts';
 import { errorMessage } from '../../src/lib/errors.ts';
 import { MISSING } from '../e2e/cluster.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
-import { HOWS, RATE, takeover, type Takeover, type TakeoverSample } from './cluster/takeover.ts';
+import { HOWS, RATE, takeover, type How, type Takeover, type TakeoverSample } from './cluster/takeover.ts';
 import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
 import { some, whole } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
@@ -55,8 +55,10 @@ process.exit(results.some(({ errors }) => errors.length > 0) ? 1 : 0);
 /** Every kind once per round, so that what changes on the machine meets all of them. */
 async function measureAll(): Promise<{ results: Result[] }> {
   await using target = await NginxTarget.start();
+  // Sentinels have no part in moving the share of a dead process.
+  const watchers = (how: How) => (how === 'worker' ? options.sentinels.slice(-1) : options.sentinels);
   const kinds = options.hows.flatMap((how) =>
-    options.sentinels.flatMap((sentinels) => options.profiles.map((profile) => ({ how, sentinels, profile }))),
+    watchers(how).flatMap((sentinels) => options.profiles.map((profile) => ({ how, sentinels, profile }))),
   );
   const measured = kinds.map((kind): Result => ({ ...kind, samples: [], errors: [] }));
   for (let round = 1; round <= options.samples; round++) {

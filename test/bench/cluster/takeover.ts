@@ -22,27 +22,26 @@ export interface Takeover {
 export interface TakeoverSample {
   /** From the deed until the next master leads, by its own word; of a worker: null. */
   newMasterMs: number | null;
-  /** Of a worker: from its death until the target gets the whole rate again; else null. */
+  /** Of a worker: how long its share was missing at the target, by the hits that are missing; else null. */
   restoredMs: number | null;
   /** The longest time without any hit at the target, from a second before the deed on. */
   gapMs: number;
-  /** Hits of whole seconds above and below the plan, in `WATCH_S` seconds from the deed on. */
+  /** Hits of whole seconds above and below the plan, in `watchSeconds` from the deed on. */
   over: number;
   under: number;
 }
 
 /** Hits per second over all workers. */
 export const RATE = 300;
-const WATCH_S = 12;
 /** Terms settle sooner than by default, so that a sample need not wait for it. */
 const SETTLE_MS = 2_000;
 const DEADLINE_MS = 30_000;
-/** The whole rate is there when so much of it comes in a stretch of this length. */
-const WHOLE_PART = 0.97;
-const WHOLE_MS = 1_000;
+const WORKERS = ['w1', 'w2', 'w3'];
 
 /** A fresh cluster, a load, a deed; and what the target saw of it. */
-export async function takeover({ how, sentinels, profile }: Takeover, target: NginxTarget): Promise<TakeoverSample> {
+export async function takeover(kind: Takeover, target: NginxTarget): Promise<TakeoverSample> {
+  const { how, sentinels, profile } = kind;
+  const watchS = watchSeconds(kind);
   await using cluster = await TestCluster.start(nodesOf(sentinels, profile));
   using client = ClusterClient.connect(cluster.node('w3').address);
   await eventually(async () => {
@@ -56,20 +55,26 @@ export async function takeover({ how, sentinels, profile }: Takeover, target: Ng
   const beganMs = Date.now();
   const newMasterMs = how === 'worker' ? null : await replaced(cluster, client, how, { nodeId, term });
   if (how === 'worker') await cluster.node('w1').kill();
-  await sleep(Math.max(0, beganMs + WATCH_S * 1_000 - Date.now()));
+  await sleep(Math.max(0, beganMs + watchS * 1_000 - Date.now()));
   for (const node of cluster.nodes.values()) if (node.isAlive && node.isFrozen) node.thaw();
   await stopped(client, name);
   const hits = (await target.hits()).filter(({ atMs }) => atMs >= beganMs - 1_000);
-  const counts = perSecond(hits, beganMs, beganMs + WATCH_S * 1_000);
+  const counts = perSecond(hits, beganMs, beganMs + watchS * 1_000);
   const sum = (differences: number[]): number => differences.reduce((all, one) => all + Math.max(0, one), 0);
-  const instants = hits.map(({ atMs }) => atMs - beganMs);
+  const missing = RATE * watchS - counts.reduce((all, one) => all + one, 0);
   return {
     newMasterMs,
-    restoredMs: how === 'worker' ? restoredAfterMs(instants) : null,
-    gapMs: longestGapMs(hits, beganMs - 1_000, beganMs + WATCH_S * 1_000),
+    restoredMs: how === 'worker' ? Math.max(0, missing) / (RATE / WORKERS.length / 1_000) : null,
+    gapMs: longestGapMs(hits, beganMs - 1_000, beganMs + watchS * 1_000),
     over: sum(counts.map((count) => count - RATE)),
     under: sum(counts.map((count) => RATE - count)),
   };
+}
+
+/** Until all that comes of the deed has come. */
+function watchSeconds({ how, sentinels }: Takeover): number {
+  if (how === 'planned' || how === 'worker') return 5;
+  return sentinels > 0 ? 8 : 12;
 }
 
 function nodesOf(sentinels: number, profile: string): Record<string, Partial<NodeOptions>> {
@@ -84,7 +89,7 @@ function nodesOf(sentinels: number, profile: string): Record<string, Partial<Nod
   const ids = Array.from({ length: sentinels }, (_, i) => `s${i + 1}`);
   return {
     ...{ m1: node('candidate'), m2: node('candidate'), m3: node('candidate') },
-    ...{ w1: node('worker'), w2: node('worker'), w3: node('worker') },
+    ...Object.fromEntries(WORKERS.map((id) => [id, node('worker')])),
     ...Object.fromEntries(ids.map((id) => [id, node('sentinel')])),
   };
 }
@@ -102,17 +107,4 @@ async function replaced(
   const next = await cluster.master(term, DEADLINE_MS);
   const { time } = await client.explainTerm(String(next.term));
   return Number(time?.seconds ?? 0) * 1_000 + (time?.nanos ?? 0) / 1e6 - beganMs;
-}
-
-/** The first instant from which on the whole rate came. @param instants of hits, ms after the deed, ascending */
-function restoredAfterMs(instants: readonly number[]): number {
-  const after = instants.filter((atMs) => atMs >= 0);
-  const isWhole = (fromMs: number): boolean => {
-    const count = after.filter((atMs) => atMs >= fromMs && atMs < fromMs + WHOLE_MS).length;
-    return count >= (RATE * WHOLE_MS * WHOLE_PART) / 1_000;
-  };
-  // Before the first gap is noticed the rate is whole too: the last instant at which it was not counts.
-  const end = (WATCH_S - 1) * 1_000;
-  for (let fromMs = end; fromMs > 0; fromMs -= 10) if (!isWhole(fromMs)) return fromMs + 10;
-  return 0;
 }
