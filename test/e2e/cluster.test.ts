@@ -7,9 +7,10 @@ import { runCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { reflect } from '../support/grpcurl.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
+import type { NodeProcess } from '../support/node-process.ts';
 import { askPython, PYTHON_MISSING } from '../support/python-client.ts';
 import { MISSING, secondsOf, TestCluster, type Second } from './cluster.ts';
-import { perSecond } from './target-log.ts';
+import { perSecond, portsOf, threadsOf } from './target-log.ts';
 
 /** What `docs` of a browser give: a curl command, pasted. */
 const curl = (url: string) => `curl '${url}orders?page=1' -H 'Accept: application/json' --compressed`;
@@ -82,9 +83,21 @@ describe.skipIf(MISSING !== null)(
       await cluster.reach(name, 'RUNNING');
       await expectSteady(301, 3);
 
+      const targetPort = Number(new URL(target.url).port);
+      const nodes = [...cluster.nodes.values()];
+      const held = ({ pid }: NodeProcess) => ({ sockets: portsOf(pid, targetPort).size, threads: threadsOf(pid) });
+      const loading = nodes.map(held);
       await cluster.call('TaskService/StopRun', { name });
       const end = await cluster.finish(name);
       expect(end).toMatchObject({ state: 'DONE' });
+      await eventually(() => {
+        for (const [i, node] of nodes.entries()) {
+          const { sockets, threads } = held(node);
+          expect(sockets, node.nodeId).toBe(0);
+          expect(threads, node.nodeId).toBeLessThan(loading[i]!.threads);
+        }
+      });
+      expect(loading.map(({ sockets }) => sockets)).not.toContain(0);
       const { complete, counts } = await cluster.report(name);
       expect(complete).toBe(true);
       expect(counts).toMatchObject({ failed: 0, unknown: 0 });

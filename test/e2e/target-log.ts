@@ -23,16 +23,26 @@ export function longestGapMs(hits: readonly TargetHit[], fromMs: number, toMs: n
   return Math.max(...edges.slice(1).map((atMs, i) => atMs - edges[i]!));
 }
 
-/** Local ports of the TCP sockets that a process has open now (IPv4, Linux). */
-export function portsOf(pid: number): Set<number> {
+/**
+ * Local ports of the TCP sockets that a process has open now (IPv4, Linux).
+ *
+ * @param toPort those that are connected to this port only
+ */
+export function portsOf(pid: number, toPort?: number): Set<number> {
+  const portIn = (address: string): number => Number.parseInt(address.split(':')[1]!, 16);
   const open = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`)));
   const rows = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1);
   return new Set(
     rows.flatMap((row) => {
       const fields = row.trim().split(/\s+/);
-      return open.has(`socket:[${fields[9]!}]`) ? [Number.parseInt(fields[1]!.split(':')[1]!, 16)] : [];
+      const isWanted = toPort === undefined || portIn(fields[2]!) === toPort;
+      return isWanted && open.has(`socket:[${fields[9]!}]`) ? [portIn(fields[1]!)] : [];
     }),
   );
+}
+
+export function threadsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).length;
 }
 
 function linkOf(path: string): string {
