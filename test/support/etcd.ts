@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs';
 import { freezeProcess } from './freeze.ts';
 import { freePort } from './ports.ts';
 
-const SERVER = '/usr/bin/etcd';
+/** Another one than Debian's: see test/tools/etcd.sh. */
+const SERVER = process.env.GOSTRESS_TEST_ETCD ?? '/usr/bin/etcd';
 
 /** Why no etcd can be started here; null: it can. For `describe.skipIf`. */
 export const ETCD_MISSING = existsSync(SERVER) ? null : `${SERVER} (Debian's etcd-server)`;
