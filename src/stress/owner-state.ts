@@ -11,6 +11,7 @@ export class OwnerState {
   sent: Owner['sent'] = null;
   knows = false;
   missing = false;
+  isReady = false;
   stopSentMs: number | null = null;
   stopAgainMs = 0;
   refused: string | null = null;
@@ -41,7 +42,7 @@ export class OwnerState {
     this.sent = null;
     this.stopAgainMs = 0;
     this.missing = entry === null;
-    this.knows = entry !== null;
+    this.knows = this.isReady = entry !== null;
     if (entry === null) {
       this.most = 0;
       return;
@@ -51,14 +52,16 @@ export class OwnerState {
     if (entry.finalSeq !== null) this.stopped(entry.finalSeq, '', false);
   }
 
-  commanded(atMs: number): void {
-    this.sent = { version: this.record.version, atMs };
+  /** @param version, share as it was told; the record's, but for who is only to make ready */
+  commanded({ version, share }: Pick<AssignmentRecord, 'version' | 'share'>, atMs: number): void {
+    this.sent = { version, atMs };
     this.knows = true;
     this.missing = false;
-    this.most = Math.max(this.most ?? 0, fractionOf(this.record.share));
+    this.most = Math.max(this.most ?? 0, fractionOf(share));
   }
 
   acknowledged(version: number): void {
+    this.isReady = true;
     this.confirmed = Math.max(this.confirmed, version);
     if (this.confirmed >= this.record.version) this.most = fractionOf(this.record.share);
   }
@@ -74,8 +77,9 @@ export class OwnerState {
   }
 
   view(standing: Member['standing'], leaving: boolean, storedUpTo: number): Owner {
-    const { record, confirmed, most, sent, knows, missing, stopSentMs, stopAgainMs, refused, ended, scheduled } = this;
-    const known = { record, confirmed, most, sent, knows, missing, stopSentMs, stopAgainMs, refused, ended, scheduled };
-    return { ...known, goneAtMs: this.goneAtMs, standing, leaving, storedUpTo };
+    const { record, confirmed, most, sent, knows, missing, isReady, goneAtMs, refused, ended, scheduled } = this;
+    const { stopSentMs, stopAgainMs } = this;
+    const known = { record, confirmed, most, sent, knows, missing, isReady, goneAtMs, refused, ended, scheduled };
+    return { ...known, stopSentMs, stopAgainMs, standing, leaving, storedUpTo };
   }
 }

@@ -328,7 +328,7 @@ export class RunControl {
     // A share of 0 is said by a plan of 0: a schedule cannot be divided by it.
     const share = record.share.weight > 0 ? record.share : { weight: 1, of: record.share.of, phase: 0 };
     const plan = record.share.weight > 0 ? run.plan! : pausePlan(run.plan!, Math.max(0, elapsedMs));
-    const startAfterMs = Math.max(JOIN_AFTER_MS, -elapsedMs);
+    const startAfterMs = Math.max(record.share.weight > 0 ? JOIN_AFTER_MS : 0, -elapsedMs);
     const { task } = run;
     const { hits, maxInFlight, maxQueue } = record;
     const start = { planOffsetMs: Math.max(0, elapsedMs + startAfterMs), startAfterMs, run: this.name };
@@ -336,7 +336,7 @@ export class RunControl {
       kind === 'retune'
         ? { type: 'retune', ...key, plan, share, maxInFlight, maxQueue }
         : { type: 'assign', ...key, task, plan, share, hits, maxInFlight, maxQueue, ...start };
-    if (this.#house.send(owner.ref, message)) owner.commanded(nowMs());
+    if (this.#house.send(owner.ref, message)) owner.commanded(record, nowMs());
   }
 
   #stop(owner: OwnerState, why: string): void {

@@ -43,6 +43,8 @@ export interface Owner {
   sent: { version: number; atMs: number } | null;
   /** It was told of the assignment on its present stream, or said that it has it. */
   knows: boolean;
+  /** Its engine is there, be it without load. */
+  isReady: boolean;
   /** Its Hello did not name the assignment. */
   missing: boolean;
   /** Run time at which its process was first seen gone, ms; null: it is not, or that time was not known. */

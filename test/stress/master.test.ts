@@ -225,14 +225,14 @@ describe('a share', () => {
     await cluster.reaches(run, 'DONE');
   });
 
-  it('goes to a node that joins once it has settled: the others are lowered before it begins', async () => {
+  it('goes to a node that joins once it has settled: it makes ready, the others are lowered, and it begins', async () => {
     await using cluster = await FakeCluster.start('a', 'b');
     const run = await cluster.start(LONG);
     await cluster.underWay(run);
     cluster.history.length = 0;
     cluster.add('d');
     await eventually(() => expect(cluster.loads()).toEqual(['a 200/600', 'b 200/600', 'd 200/600']));
-    expect(cluster.history).toEqual(['retune a 200/600', 'retune b 200/600', 'assign d 200/600']);
+    expect(cluster.history).toEqual(['assign d 1/600', 'retune a 200/600', 'retune b 200/600', 'retune d 200/600']);
     await cluster.reaches(run, 'RUNNING');
     const events = await cluster.store.tasks.events({ after: null, limit: 100 });
     const kinds = new Set(events.map(({ kind }) => kind));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Wanted } from '../../src/stress/ports.ts';
+import type { AssignmentRecord, Wanted } from '../../src/stress/ports.ts';
 import { reconcile } from '../../src/stress/reconcile.ts';
-import type { Decision, RunView } from '../../src/stress/view.ts';
+import type { Decision, Owner, RunView } from '../../src/stress/view.ts';
 import { candidateOf, ownerOf, recordOf, runningOf, runOf, viewOf, WANTED } from './support/records.ts';
 
 const wanted = (part: Partial<Wanted>): Wanted => ({ ...WANTED, ...part });
@@ -14,7 +14,7 @@ function words({ change, records, sends }: Decision): string[] {
       return `write ${number}:${nodeId} ${share.weight}/${share.of} v${version} ${state}${end}`;
     }),
     ...(change?.state === undefined ? [] : [`state ${change.state}`]),
-    ...sends.map(({ kind, record }) => `send ${kind} ${record.number}`),
+    ...sends.map(({ kind, record }) => `send ${kind} ${record.number}${record.version === 0 ? ' without load' : ''}`),
   ];
 }
 
@@ -321,6 +321,32 @@ const ROWS: { sentence: string; view: RunView; expected: string[] }[] = [
     expected: ['send retune 1', 'send retune 2', 'send stop 3'],
   },
   {
+    sentence: 'who joins makes ready, and nobody is lowered before',
+    view: joined({ knows: false }),
+    expected: ['send assign 4 without load'],
+  },
+  { sentence: 'it is waited for', view: joined({ sent: { version: 0, atMs: 98_000 } }), expected: [] },
+  {
+    sentence: 'but not for long',
+    view: joined({ sent: { version: 0, atMs: 96_000 } }),
+    expected: ['send retune 1', 'send retune 2', 'send retune 3'],
+  },
+  {
+    sentence: 'nor when it is not heard of',
+    view: joined({ standing: 'suspect' }),
+    expected: ['send retune 1', 'send retune 2', 'send retune 3'],
+  },
+  {
+    sentence: 'nor by a change of the user',
+    view: joined({}, { version: 2 }),
+    expected: ['send retune 1', 'send retune 2', 'send retune 3'],
+  },
+  {
+    sentence: 'once it is ready the others are lowered, and it waits for that',
+    view: joined({ isReady: true, sent: { version: 0, atMs: 99_900 } }),
+    expected: ['send retune 1', 'send retune 2', 'send retune 3'],
+  },
+  {
     sentence: 'a worker of which a new master has not heard keeps raises waiting',
     view: viewOf({
       owners: [
@@ -512,6 +538,19 @@ function hits(owners: RunView['owners']): RunView {
     run,
     owners: owners.map((owner) => ({ ...owner, record: { ...owner.record, hits: 50 } })),
     candidates: [candidateOf('a'), candidateOf('b')],
+  });
+}
+
+/** A fourth worker has a quarter of the load by the records; nobody was told yet. */
+function joined(fourth: Partial<Owner>, record: Partial<AssignmentRecord> = {}): RunView {
+  const quarter = (i: number) => ({ weight: 150, of: 600, phase: 150 * i });
+  const d = recordOf(4, 'd', { share: quarter(3), state: 'ASSIGNED', ...record });
+  return viewOf({
+    run: runningOf({ state: 'RETUNING' }),
+    owners: [
+      ...[A, B, C].map((owner, i) => ({ ...owner, record: { ...owner.record, version: 2, share: quarter(i) } })),
+      ownerOf(d, { confirmed: 0, most: 0, isReady: false, ...fourth }),
+    ],
   });
 }
 

@@ -69,9 +69,9 @@ export const MUTANTS: readonly Mutant[] = [
     seed: 23,
     patch: () =>
       replace(OwnerState.prototype, 'commanded', (original) => {
-        return function (this: OwnerState, atMs: number) {
-          original.call(this, atMs);
-          this.most = fractionOf(this.record.share);
+        return function (this: OwnerState, told, atMs) {
+          original.call(this, told, atMs);
+          this.most = fractionOf(told.share);
         };
       }),
   },

@@ -99,6 +99,7 @@ export function ownerOf(record: AssignmentRecord, part: Partial<Owner> = {}): Ow
     sent: null,
     knows: true,
     missing: false,
+    isReady: true,
     goneAtMs: null,
     stopSentMs: null,
     stopAgainMs: 0,

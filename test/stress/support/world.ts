@@ -187,7 +187,7 @@ export class World {
     if (!worker.connected) return;
     worker.inbox.push(send);
     if (send.kind === 'stop') owner.toldToStop(this.#nowMs, 3_000);
-    else owner.commanded(this.#nowMs);
+    else owner.commanded(send.record, this.#nowMs);
   }
 
   #cut(worker: Worker): void {
