@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { startTargetProcess } from '../support/target-process.ts';
 import { MACHINE, machineText } from './lib/machine.ts';
 import { AFTER_MS, measure, WARMUP_MS, type Window } from './lib/measure.ts';
+import { kindNamed, type Kind } from './lib/kinds.ts';
 import { Nginx } from './lib/nginx.ts';
 import { parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
@@ -17,11 +18,13 @@ import { cell, markdownTable, median } from './lib/table.ts';
 
 /** Descriptors beside those of the connections. */
 const SPARE_DESCRIPTORS = 200;
+const KEEPALIVE = kindNamed('keepalive');
 
 interface Row {
   peer: string;
-  /** What all rounds have in common: connections, or rate. */
+  /** What all rounds have in common: connections or rate, and the kind of requests. */
   load: number;
+  kind: string;
   rounds: Record<string, number>[];
   /** Medians of the rounds, name by name; empty when no round succeeded. */
   median: Record<string, number>;
@@ -75,36 +78,44 @@ end({ machine: { ...MACHINE, pinned: cores }, versions, missing, options, result
 
 /** Requests per second and per CPU-second against nginx, which counts them. */
 async function closedPart(): Promise<Row[]> {
-  const { connections, rounds } = options;
-  const nginx = await Nginx.start(pin(cores?.target), connections, folder);
+  const nginx = await Nginx.start(pin(cores?.target), options.connections, folder);
   try {
-    const rows = await interleave(peers, connections, rounds, async (peer) => {
-      const window = await againstNginx(peer, nginx, connections);
-      return { numbers: perSecondOf(window), window };
-    });
-    const ofWrk = (row: Row): number =>
-      row.median['perCpuSecond']! / (find(rows, 'wrk')?.median['perCpuSecond'] ?? NaN);
-    say(
-      `Closed model, ${connections} connections, HTTP/1.1 keep-alive, nginx \`return 200\`; medians of ${rounds} rounds:\n`,
-    );
-    say(
-      markdownTable(
-        ['generator', 'requests/s', 'per CPU-second', 'of wrk', 'cores', 'notes'],
-        byMedian(rows, 'perCpuSecond').map((row) => [
-          ...[row.peer, cell(row.median['perSecond']), cell(row.median['perCpuSecond']), cell(ofWrk(row), 2)],
-          ...[cell(row.median['cores'], 2), row.notes.join('; ')],
-        ]),
-      ),
-    );
-    const ours = find(rows, ENGINE_UNDICI)?.median['perCpuSecond'];
-    const bare = find(rows, 'undici-bare')?.median['perCpuSecond'];
-    if (ours !== undefined && bare !== undefined) {
-      say(`\n${ENGINE_UNDICI} reaches ${cell(ours / bare, 2)} of the bare undici loop (goal: at least 0.8).`);
-    }
+    const rows: Row[] = [];
+    for (const kind of options.kinds) rows.push(...(await closedOf(kind, nginx)));
     return rows;
   } finally {
     await nginx.stop();
   }
+}
+
+async function closedOf(kind: Kind, nginx: Nginx): Promise<Row[]> {
+  const { connections, rounds } = options;
+  const able = peers.filter((peer) => peer.closed(jobFor(nginx.urlOf(kind), connections, kind)) !== null);
+  const rows = await interleave(able, connections, rounds, kind, async (peer) => {
+    const window = await againstNginx(peer, nginx, connections, kind);
+    return { numbers: { ...perSecondOf(window), peakMegabytes: window.peakBytes / 1e6 }, window };
+  });
+  // wrk knows no HTTP/2.
+  const yardstick = kind.http2 ? 'h2load' : 'wrk';
+  const part = (row: Row): number =>
+    row.median['perCpuSecond']! / (find(rows, yardstick)?.median['perCpuSecond'] ?? NaN);
+  say(`Closed model, ${connections} at a time, ${kind.title}; medians of ${rounds} rounds:\n`);
+  say(
+    markdownTable(
+      ['generator', 'requests/s', 'per CPU-second', `of ${yardstick}`, 'cores', 'peak MB', 'notes'],
+      byMedian(rows, 'perCpuSecond').map((row) => [
+        ...[row.peer, cell(row.median['perSecond']), cell(row.median['perCpuSecond']), cell(part(row), 2)],
+        ...[cell(row.median['cores'], 2), cell(row.median['peakMegabytes']), row.notes.join('; ')],
+      ]),
+    ),
+  );
+  const ours = find(rows, ENGINE_UNDICI)?.median['perCpuSecond'];
+  const bare = find(rows, 'undici-bare')?.median['perCpuSecond'];
+  if (ours !== undefined && bare !== undefined) {
+    say(`\n${ENGINE_UNDICI} reaches ${cell(ours / bare, 2)} of the bare undici loop (goal: at least 0.8).`);
+  }
+  say('');
+  return rows;
 }
 
 /** Pacing, judged by the arrivals at our target. */
@@ -114,9 +125,9 @@ async function openPart(): Promise<Row[]> {
   await using target = await startTargetProcess({}, pin(cores?.target));
   for (const rate of options.rates) {
     const open = peers.filter((peer) => peer.open !== undefined);
-    const ofRate = await interleave(open, rate, rounds, async (peer) => {
+    const ofRate = await interleave(open, rate, rounds, KEEPALIVE, async (peer) => {
       await target.reset();
-      const job = { ...jobFor(`${target.url}/`, connections), rate };
+      const job = { ...jobFor(`${target.url}/`, connections, KEEPALIVE), rate };
       const judge = {
         pid: target.pid,
         count: async () => (await target.stats()).received,
@@ -207,7 +218,7 @@ async function memoryPart(): Promise<Row[]> {
     }
     const nginx = await Nginx.start([...pin(cores?.target), ...wrapper], connections, folder);
     try {
-      const ofCount = await interleave(peers, connections, 1, async (peer) => {
+      const ofCount = await interleave(peers, connections, 1, KEEPALIVE, async (peer) => {
         let open = 0;
         const watch = setInterval(() => {
           nginx.status().then(
@@ -216,7 +227,7 @@ async function memoryPart(): Promise<Row[]> {
           );
         }, 500);
         try {
-          const window = await againstNginx(peer, nginx, connections, wrapper);
+          const window = await againstNginx(peer, nginx, connections, KEEPALIVE, wrapper);
           const numbers = { peakMegabytes: window.peakBytes / 1e6, open, ...perSecondOf(window) };
           return { numbers, window };
         } finally {
@@ -247,14 +258,16 @@ async function againstNginx(
   peer: Peer,
   nginx: Nginx,
   connections: number,
+  kind: Kind,
   wrapper: readonly string[] = [],
 ): Promise<Window> {
   const judge = { pid: nginx.pid, count: async () => (await nginx.status()).requests, countsInWindow: true };
-  return measure(pinned(peer.closed(jobFor(nginx.url, connections)), wrapper), options.seconds * 1e3, judge);
+  const command = peer.closed(jobFor(nginx.urlOf(kind), connections, kind))!;
+  return measure(pinned(command, wrapper), options.seconds * 1e3, judge);
 }
 
-function jobFor(url: string, connections: number): Job {
-  return { url, connections, seconds: Math.ceil(options.seconds + (WARMUP_MS + AFTER_MS) / 1e3), folder };
+function jobFor(url: string, connections: number, kind: Kind): Job {
+  return { url, kind, connections, seconds: Math.ceil(options.seconds + (WARMUP_MS + AFTER_MS) / 1e3), folder };
 }
 
 function pinned(command: Command, wrapper: readonly string[] = []): Command {
@@ -270,13 +283,14 @@ async function interleave(
   who: readonly Peer[],
   load: number,
   rounds: number,
+  kind: Kind,
   run: (peer: Peer) => Promise<{ numbers: Record<string, number>; window: Window }>,
 ): Promise<Row[]> {
-  const rows = who.map(({ name }): Row => ({ peer: name, load, rounds: [], median: {}, notes: [] }));
+  const rows = who.map(({ name }): Row => ({ peer: name, load, kind: kind.name, rounds: [], median: {}, notes: [] }));
   for (let round = 1; round <= rounds; round++) {
     for (const [index, peer] of who.entries()) {
       const row = rows[index]!;
-      process.stderr.write(`  round ${round} of ${rounds}, load ${load}: ${peer.name}\n`);
+      process.stderr.write(`  round ${round} of ${rounds}, ${kind.name}, load ${load}: ${peer.name}\n`);
       try {
         const { numbers, window } = await run(peer);
         const { cores, foreignCores, stdout } = window;

@@ -43,6 +43,10 @@ describe('options', () => {
   test.each([
     [['--rounds', '0'], '--rounds: expected a whole number from 1 to 20, found "0"'],
     [['--rates', '100,fast'], '--rates: expected a whole number from 1 to 100000, found "fast"'],
+    [
+      ['--kinds', 'spdy'],
+      '--kinds: expected some of keepalive, new-connection, tls, 1k, 100k, post, http2, found "spdy"',
+    ],
     [['--parts', 'half'], '--parts: expected some of closed, open, memory, found "half"'],
   ])('%j is refused', (argv, message) => {
     expect(() => parseOptions(argv)).toThrow(message);

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BODIES, type Kind } from './kinds.ts';
 import { onPath, Process, versionLine } from './proc.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -14,15 +16,24 @@ export interface NginxStatus {
   connections: number;
 }
 
-/** A private nginx: one worker, a fixed 2-byte answer, no limits on keep-alive, no access log; its stub_status is the judge. */
+interface Ports {
+  plain: number;
+  tls: number;
+  http2: number;
+}
+
+/**
+ * A private nginx: one worker, a fixed 2-byte answer (and bodies by `BODIES`), no limits on keep-alive, no access log; its
+ * stub_status is the judge. TLS and HTTP/2 have ports of their own, so that nobody negotiates what was not asked for.
+ */
 export class Nginx {
-  readonly url: string;
+  readonly #ports: Ports;
   readonly #process: Process;
   readonly #folder: string;
   #looks = 0;
 
-  private constructor(url: string, process: Process, folder: string) {
-    this.url = url;
+  private constructor(ports: Ports, process: Process, folder: string) {
+    this.#ports = ports;
     this.#process = process;
     this.#folder = folder;
   }
@@ -36,17 +47,20 @@ export class Nginx {
     const binary = find();
     if (binary === null) throw new Error('nginx is not installed');
     const folder = mkdtempSync(join(parent, 'nginx-'));
-    const port = await freePort();
+    const ports = { plain: await freePort(), tls: await freePort(), http2: await freePort() };
     const config = join(folder, 'nginx.conf');
-    writeFileSync(config, configOf(port, folder, maxConnections));
+    writeFileSync(config, configOf(ports, folder, maxConnections));
+    for (const [path, bytes] of Object.entries(BODIES)) writeFileSync(join(folder, path), 'x'.repeat(bytes));
+    makeCertificate(folder);
     const process = new Process({
       argv: [...wrapper, binary, '-p', folder, '-e', join(folder, 'error.log'), '-c', config],
     });
-    const nginx = new Nginx(`http://127.0.0.1:${port}/`, process, folder);
+    const nginx = new Nginx(ports, process, folder);
     const deadline = performance.now() + START_TIMEOUT_MS;
     for (;;) {
       try {
         await nginx.status();
+        await nginx.#check();
         return nginx;
       } catch (cause) {
         if (performance.now() < deadline && !process.hasEnded) {
@@ -59,6 +73,11 @@ export class Nginx {
     }
   }
 
+  urlOf({ path, secure, http2 }: Kind): string {
+    const { plain, tls, http2: h2 } = this.#ports;
+    return secure ? `https://127.0.0.1:${http2 ? h2 : tls}${path}` : `http://127.0.0.1:${plain}${path}`;
+  }
+
   get pid(): number {
     return this.#process.pid;
   }
@@ -69,12 +88,24 @@ export class Nginx {
   }
 
   async status(): Promise<NginxStatus> {
-    const text = await (await fetch(`${this.url}status`)).text();
+    const text = await (await fetch(`http://127.0.0.1:${this.#ports.plain}/status`)).text();
     this.#looks += 1;
     const connections = /Active connections: (\d+)/.exec(text)?.[1];
     const requests = /^ \d+ \d+ (\d+)/m.exec(text)?.[1];
     if (connections === undefined || requests === undefined) throw new Error(`expected stub_status, found ${text}`);
     return { requests: Number(requests) - this.#looks, connections: Number(connections) };
+  }
+
+  /** Or an error page would be measured. */
+  async #check(): Promise<void> {
+    for (const [path, bytes] of Object.entries(BODIES)) {
+      const response = await fetch(`http://127.0.0.1:${this.#ports.plain}${path}`);
+      const found = (await response.arrayBuffer()).byteLength;
+      this.#looks += 1;
+      if (response.status !== 200 || found !== bytes) {
+        throw new Error(`expected ${bytes} bytes at ${path}, found ${found} with status ${response.status}`);
+      }
+    }
   }
 
   async stop(): Promise<void> {
@@ -89,12 +120,22 @@ function find(): string | null {
   return onPath('nginx') ?? onPath('../sbin/nginx');
 }
 
-function configOf(port: number, folder: string, maxConnections: number): string {
+/** One key for whatever runs: signing costs the server little, and is no part of what is measured on kept connections. */
+function makeCertificate(folder: string): void {
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
+  execFileSync('openssl', ['req', '-x509', ...curve, ...files, '-days', '1', '-subj', '/CN=127.0.0.1'], {
+    stdio: 'ignore',
+  });
+}
+
+function configOf({ plain, tls, http2 }: Ports, folder: string, maxConnections: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `  ${name}_temp_path ${folder}/${name};`)
     .join('\n');
   return `
 daemon off;
+${process.getuid?.() === 0 ? '# Or its worker could not read this folder.\nuser root;' : ''}
 worker_processes 1;
 worker_rlimit_nofile ${maxConnections + 1000};
 pid ${folder}/nginx.pid;
@@ -105,9 +146,18 @@ http {
   keepalive_requests 1000000000;
   keepalive_timeout 1h;
 ${temporary}
+  http2_max_concurrent_streams 1024;
+  ssl_certificate ${folder}/cert.pem;
+  ssl_certificate_key ${folder}/key.pem;
+  ssl_protocols TLSv1.3;
+  sendfile on;
+  open_file_cache max=10;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location / { return 200 "ok"; }
+    listen 127.0.0.1:${plain} backlog=4096;
+    listen 127.0.0.1:${tls} backlog=4096 ssl;
+    listen 127.0.0.1:${http2} backlog=4096 ssl http2;
+    root ${folder};
+    location = / { return 200 "ok"; }
     location = /status { stub_status; }
   }
 }

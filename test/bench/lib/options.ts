@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { KIND_NAMES, kindNamed, type Kind } from './kinds.ts';
 
 export const PARTS = ['closed', 'open', 'memory'] as const;
 export type Part = (typeof PARTS)[number];
@@ -9,6 +10,8 @@ export interface BenchOptions {
   /** Length of each measured window. */
   seconds: number;
   connections: number;
+  /** Of the closed part. */
+  kinds: Kind[];
   rates: number[];
   memoryConnections: number[];
   parts: Part[];
@@ -24,6 +27,7 @@ export const USAGE = `usage: node test/bench/engine.ts [options]
   --rounds N         interleaved rounds, of which the medians are told (3)
   --seconds N        length of each measured window (5)
   --connections N    of the closed and the open part (50)
+  --kinds A,B        of ${KIND_NAMES.join(', ')}: what the closed part sends (keepalive)
   --rates A,B        per second, of the open part (100,1000,10000)
   --memory A,B       connections of the memory part (1000,10000)
   --parts A,B        of ${PARTS.join(', ')} (all)
@@ -43,6 +47,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
       rounds: text('3'),
       seconds: text('5'),
       connections: text('50'),
+      kinds: text('keepalive'),
       rates: text('100,1000,10000'),
       memory: text('1000,10000'),
       parts: text(PARTS.join(',')),
@@ -55,6 +60,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     rounds: whole('--rounds', values.rounds, 20),
     seconds: whole('--seconds', values.seconds, 60),
     connections: whole('--connections', values.connections, 10_000),
+    kinds: some('--kinds', values.kinds, KIND_NAMES).map(kindNamed),
     rates: values.rates.split(',').map((rate) => whole('--rates', rate, 100_000)),
     memoryConnections: values.memory.split(',').map((count) => whole('--memory', count, 20_000)),
     parts: some('--parts', values.parts, PARTS),

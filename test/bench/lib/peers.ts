@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
+import { bodyFile, type Kind } from './kinds.ts';
 import { onPath, versionLine, type Command } from './proc.ts';
 
 /** What a generator is asked to do. */
 export interface Job {
   url: string;
+  kind: Kind;
   connections: number;
   seconds: number;
   /** For files a tool wants to read. */
@@ -22,8 +24,9 @@ export interface Peer {
   version: string;
   /** Its output is our report. */
   ours?: true;
-  closed: (job: Job) => Command;
-  /** Absent: the tool has no rate. */
+  /** null: it cannot send requests of this kind. */
+  closed: (job: Job) => Command | null;
+  /** Absent: the tool has no rate. Of the kind `keepalive` only. */
   open?: (job: OpenJob) => Command;
 }
 
@@ -55,13 +58,15 @@ export function findPeers(engine: readonly string[]): { found: Peer[]; missing: 
 function engineBy(name: string, engine: readonly string[], client: 'auto' | 'undici'): Peer {
   const run = (job: Job): string[] => [
     ...[...engine, 'run', job.url, '-c', String(job.connections), '-d', `${job.seconds}s`, '-o', 'json'],
-    ...['--client', client],
+    ...['--client', job.kind.http2 ? 'http2' : client, ...(job.kind.secure ? ['-k'] : [])],
+    ...(job.kind.keepAlive ? [] : ['--no-keepalive']),
+    ...(job.kind.bodyBytes > 0 ? ['-b', `@${bodyOf(job)}`] : []),
   ];
   return {
     name,
     ours: true,
     version: versionLine([...engine, '--version']),
-    closed: (job) => ({ argv: run(job) }),
+    closed: (job) => (job.kind.http2 && client === 'undici' ? null : { argv: run(job) }),
     open: (job) => ({ argv: [...run(job), '-q', String(job.rate)] }),
   };
 }
@@ -70,21 +75,30 @@ function undiciBare(): Peer {
   return {
     name: 'undici-bare',
     version: packageVersion('undici'),
-    closed: ({ url, connections, seconds }) => ({
-      argv: [NODE, UNDICI_BARE, url, String(connections), String(seconds)],
-    }),
+    closed: ({ url, kind, connections, seconds }) =>
+      isPlain(kind) ? { argv: [NODE, UNDICI_BARE, url, String(connections), String(seconds)] } : null,
   };
 }
 
+/** A GET in clear text on connections that stay. */
+function isPlain({ secure, keepAlive, bodyBytes }: Kind): boolean {
+  return !secure && keepAlive && bodyBytes === 0;
+}
+
+function bodyOf({ kind, folder }: Job): string {
+  return bodyFile(kind.bodyBytes, folder);
+}
+
 function autocannon(): Peer {
-  const argv = ({ connections, seconds }: Job): string[] => [
+  const argv = (job: Job): string[] => [
     ...[NODE, join(REPO, 'node_modules/autocannon/autocannon.js'), '--no-progress'],
-    ...['-c', String(connections), '-d', String(seconds)],
+    ...['-c', String(job.connections), '-d', String(job.seconds), ...(job.kind.keepAlive ? [] : ['-D', '1'])],
+    ...(job.kind.bodyBytes > 0 ? ['-m', 'POST', '-i', bodyOf(job)] : []),
   ];
   return {
     name: 'autocannon',
     version: packageVersion('autocannon'),
-    closed: (job) => ({ argv: [...argv(job), job.url] }),
+    closed: (job) => (job.kind.http2 ? null : { argv: [...argv(job), job.url] }),
     open: (job) => ({ argv: [...argv(job), '-R', String(job.rate), job.url] }),
   };
 }
@@ -101,24 +115,32 @@ const AB_REQUESTS = '5000000';
 const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
   wrk: (binary) => ({
     version: versionLine([binary, '-v']),
-    closed: ({ url, connections, seconds }) => ({
-      argv: [binary, '-t1', `-c${connections}`, `-d${seconds}s`, url],
-    }),
+    closed: (job) => (job.kind.http2 ? null : { argv: [...wrkArgv(binary, job), job.url] }),
   }),
   h2load: (binary) => ({
     version: versionLine([binary, '--version']),
-    closed: ({ url, connections, seconds }) => ({
-      argv: [binary, '--h1', '-t1', '-c', String(connections), '-D', String(seconds), url],
-    }),
+    closed: (job) => {
+      const { kind, url, connections, seconds } = job;
+      const shape = kind.http2 ? ['-c', '1', '-m', String(connections)] : ['--h1', '-c', String(connections)];
+      const body = kind.bodyBytes > 0 ? ['-d', bodyOf(job)] : [];
+      return kind.keepAlive ? { argv: [binary, '-t1', ...shape, ...body, '-D', String(seconds), url] } : null;
+    },
   }),
   ab: (binary) => ({
     version: versionLine([binary, '-V']),
-    closed: ({ url, connections, seconds }) => ({
-      argv: [binary, '-q', '-k', '-c', String(connections), '-t', String(seconds), '-n', AB_REQUESTS, url],
-    }),
+    closed: (job) => {
+      const { kind, url, connections, seconds } = job;
+      const body = kind.bodyBytes > 0 ? ['-p', bodyOf(job), '-T', 'application/octet-stream'] : [];
+      const shape = [...(kind.keepAlive ? ['-k'] : []), ...body, '-c', String(connections), '-t', String(seconds)];
+      return kind.http2 ? null : { argv: [binary, '-q', ...shape, '-n', AB_REQUESTS, url] };
+    },
   }),
   hey: (binary) => {
-    const argv = ({ connections, seconds }: Job): string[] => [binary, '-z', `${seconds}s`, '-c', String(connections)];
+    const argv = (job: Job): string[] => [
+      ...[binary, '-z', `${job.seconds}s`, '-c', String(job.connections), ...(job.kind.http2 ? ['-h2'] : [])],
+      ...(job.kind.keepAlive ? [] : ['-disable-keepalive']),
+      ...(job.kind.bodyBytes > 0 ? ['-m', 'POST', '-D', bodyOf(job)] : []),
+    ];
     return {
       // It does not tell.
       version: versionLine(['dpkg-query', '-W', '-f', '${Version}', 'hey']),
@@ -128,8 +150,13 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
     };
   },
   oha: (binary) => {
-    const argv = ({ connections, seconds }: Job): string[] => [
-      ...[binary, '--no-tui', '-z', `${seconds}s`, '-c', String(connections)],
+    const argv = (job: Job): string[] => [
+      ...[binary, '--no-tui', '-z', `${job.seconds}s`],
+      ...(job.kind.http2
+        ? ['--http2', '-c', '1', '-p', String(job.connections)]
+        : ['-c', String(job.connections), ...(job.kind.keepAlive ? [] : ['--disable-keepalive'])]),
+      ...(job.kind.secure ? ['--insecure'] : []),
+      ...(job.kind.bodyBytes > 0 ? ['-m', 'POST', '-D', bodyOf(job)] : []),
     ];
     return {
       version: versionLine([binary, '--version']),
@@ -156,8 +183,10 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
       argv: [
         ...[binary, 'attack', '-output=/dev/null', `-rate=${rate}`, `-duration=${job.seconds}s`],
         ...[`-connections=${job.connections}`, `-workers=${job.connections}`, `-max-workers=${job.connections}`],
+        ...['-insecure', `-http2=${job.kind.http2}`, `-keepalive=${job.kind.keepAlive}`],
+        ...(job.kind.bodyBytes > 0 ? [`-body=${bodyOf(job)}`] : []),
       ],
-      stdin: `GET ${job.url}\n`,
+      stdin: `${job.kind.bodyBytes > 0 ? 'POST' : 'GET'} ${job.url}\n`,
     });
     return {
       version: versionLine([binary, '-version']),
@@ -169,6 +198,8 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
     const run = (job: Job, rate: number): Command => ({
       argv: [
         ...[binary, 'load', '-quiet', '-c', String(job.connections), '-qps', String(rate)],
+        ...['-k', `-keepalive=${job.kind.keepAlive}`, `-h2=${job.kind.http2}`],
+        ...(job.kind.bodyBytes > 0 ? ['-payload-file', bodyOf(job)] : []),
         ...['-t', `${job.seconds}s`, job.url],
       ],
     });
@@ -180,12 +211,8 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
   },
   wrk2: (binary) => ({
     version: versionLine([binary, '-v']),
-    closed: ({ url, connections, seconds }) => ({
-      argv: [binary, '-t1', `-c${connections}`, `-d${seconds}s`, '-R', '1000000', url],
-    }),
-    open: ({ url, connections, seconds, rate }) => ({
-      argv: [binary, '-t1', `-c${connections}`, `-d${seconds}s`, '-R', String(rate), url],
-    }),
+    closed: (job) => (job.kind.http2 ? null : { argv: [...wrkArgv(binary, job), '-R', '1000000', job.url] }),
+    open: (job) => ({ argv: [...wrkArgv(binary, job), '-R', String(job.rate), job.url] }),
   }),
   locust: (binary) => {
     const run = (job: Job, wait: string): Command => ({
@@ -196,20 +223,43 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
     });
     return {
       version: versionLine([binary, '--version']),
-      closed: (job) => run(job, 'constant(0)'),
+      closed: (job) => (isPlain(job.kind) ? run(job, 'constant(0)') : null),
       open: (job) => run(job, `constant_throughput(${job.rate / job.connections})`),
     };
   },
 };
 
+function wrkArgv(binary: string, job: Job): string[] {
+  const { kind, connections, seconds, folder } = job;
+  const argv = [
+    binary,
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    ...(kind.keepAlive ? [] : ['-H', 'Connection: close']),
+  ];
+  if (kind.bodyBytes === 0) return argv;
+  const script = join(folder, 'wrk.lua');
+  writeFileSync(script, `wrk.method = "POST"\nwrk.body = string.rep("x", ${kind.bodyBytes})\n`);
+  return [...argv, '-s', script];
+}
+
 function k6Script(job: Job, scenario: object): string {
   const path = join(job.folder, 'k6.js');
-  const options = { discardResponseBodies: true, scenarios: { load: { ...scenario, duration: `${job.seconds}s` } } };
+  const { keepAlive, bodyBytes } = job.kind;
+  const options = {
+    discardResponseBodies: true,
+    insecureSkipTLSVerify: true,
+    noConnectionReuse: !keepAlive,
+    scenarios: { load: { ...scenario, duration: `${job.seconds}s` } },
+  };
+  const url = JSON.stringify(job.url);
   writeFileSync(
     path,
     `import http from 'k6/http';
 export const options = ${JSON.stringify(options)};
-export default function () { http.get(${JSON.stringify(job.url)}); }
+const body = 'x'.repeat(${bodyBytes});
+export default function () { ${bodyBytes > 0 ? `http.post(${url}, body)` : `http.get(${url})`}; }
 `,
   );
   return path;
