@@ -10,3 +10,9 @@ export function parseJson(text: string): unknown {
     });
   }
 }
+
+/** What is wrong with a column, one line each. @param error what reading it threw. @throws what is not the row's fault */
+export function columnProblems(column: string, error: unknown): string[] {
+  if (error instanceof CodedError) return error.problems.map((problem) => `${column}: ${problem}`);
+  throw error;
+}

@@ -4,7 +4,7 @@ import { prepareTask } from '../task/prepare.ts';
 import { parseTask } from '../task/schema.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import type { Placement } from '../stress/ports.ts';
-import { parseJson } from './json.ts';
+import { columnProblems, parseJson } from './json.ts';
 import { parsePlacement } from './placement.ts';
 
 /** The columns that the tables `task` and `run` have in common. */
@@ -47,8 +47,7 @@ export async function readPrepared(row: PreparedRow): Promise<Prepared> {
     try {
       return await read();
     } catch (error) {
-      if (!(error instanceof CodedError)) throw error;
-      problems.push(...error.problems.map((problem) => `${column}: ${problem}`));
+      problems.push(...columnProblems(column, error));
       return null;
     }
   };

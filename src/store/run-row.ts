@@ -1,6 +1,10 @@
 import type { Selectable } from 'kysely';
-import type { RunChange, RunRecord, Wanted } from '../stress/ports.ts';
-import type { Plan } from '../task/plan.ts';
+import { CodedError } from '../lib/errors.ts';
+import { show } from '../lib/show.ts';
+import type { RunChange, RunRecord } from '../stress/ports.ts';
+import { RUN_STATES } from '../task/status.ts';
+import { formatPlan, parseApplied, parsePlan } from './applied.ts';
+import { columnProblems } from './json.ts';
 import type { Prepared } from './prepared.ts';
 import type { RunTable } from './tables.ts';
 import { readWanted } from './wanted.ts';
@@ -27,8 +31,12 @@ export const RUN_COLUMNS = [
 ] as const;
 export type RunRow = Pick<Selectable<RunTable>, (typeof RUN_COLUMNS)[number]>;
 
+/**
+ * @returns also what is wrong with what is wanted, which stands as it was applied last
+ * @throws CodedError INVALID_INPUT when the row is no run, with every problem, each beginning with the column
+ */
 export function runOf(row: RunRow, { task, placement }: Prepared): { run: RunRecord; problems: readonly string[] } {
-  const applied = row.applied === null ? null : (JSON.parse(row.applied) as Wanted);
+  const { applied, plan } = readMade(row);
   const { wanted, problems } = readWanted(row, task.spec.load.model, applied);
   const run: RunRecord = {
     id: BigInt(row.id),
@@ -41,13 +49,33 @@ export function runOf(row: RunRow, { task, placement }: Prepared): { run: RunRec
     reason: row.reason,
     version: Number(row.version),
     applied,
-    plan: row.plan === null ? null : parsePlan(row.plan),
+    plan,
     createdWallMs: Number(row.created_ms),
     startedWallMs: numberOrNull(row.started_ms),
     endedWallMs: numberOrNull(row.ended_ms),
     revision: Number(row.revision),
   };
   return { run, problems };
+}
+
+/** What the master has written. */
+function readMade(row: RunRow): Pick<RunRecord, 'applied' | 'plan'> {
+  const problems: string[] = [];
+  const attempt = <T>(column: 'applied' | 'plan', parse: (text: string) => T): T | null => {
+    const text = row[column];
+    try {
+      return text === null ? null : parse(text);
+    } catch (error) {
+      problems.push(...columnProblems(column, error));
+      return null;
+    }
+  };
+  if (!RUN_STATES.includes(row.state)) {
+    problems.push(`state: expected one of ${RUN_STATES.join(', ')}, found ${show(row.state)}`);
+  }
+  const made = { applied: attempt('applied', parseApplied), plan: attempt('plan', parsePlan) };
+  if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
+  return made;
 }
 
 /** The columns of a change, the version apart. */
@@ -72,20 +100,4 @@ export function cut(text: string, max = MAX_TEXT): string {
 
 export function numberOrNull(value: bigint | number | null): number | null {
   return value === null ? null : Number(value);
-}
-
-/** JSON knows no Infinity: `endMs` null is it. */
-function formatPlan({ model, segments }: Plan): string {
-  return JSON.stringify({
-    model,
-    segments: segments.map((s) => ({ ...s, endMs: s.endMs === Infinity ? null : s.endMs })),
-  });
-}
-
-function parsePlan(text: string): Plan {
-  const { model, segments } = JSON.parse(text) as Plan;
-  return {
-    model,
-    segments: segments.map((s) => ({ ...s, endMs: (s.endMs as number | null) ?? Infinity })),
-  };
 }

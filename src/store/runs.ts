@@ -4,7 +4,7 @@ import type { Page, RequestId, RunChange, RunRecord, Wanted, Written } from '../
 import { checkTransition, type RunState } from '../task/status.ts';
 import { affected, type Database, type Words } from './database.ts';
 import { whyNothing } from './fence-row.ts';
-import { PREPARED_COLUMNS } from './prepared.ts';
+import { PREPARED_COLUMNS, type Prepared } from './prepared.ts';
 import { beginRequest, forgetRequest, settleRequest } from './requests.ts';
 import { changeRow, RUN_COLUMNS, runOf, type RunRow } from './run-row.ts';
 import type { RunTasks } from './run-tasks.ts';
@@ -77,7 +77,7 @@ export async function insertRun(
   }
 }
 
-/** @throws CodedError FAILED_PRECONDITION when its row was made by hand and is no task */
+/** @throws CodedError FAILED_PRECONDITION when its row was written by hand and is no run */
 export async function readRun(db: Db, tasks: RunTasks, taskId: bigint, number: number): Promise<RunRecord | null> {
   const row = await runRows(db).where('task_id', '=', taskId).where('number', '=', number).executeTakeFirst();
   return row === undefined ? null : one(db, tasks, row);
@@ -166,21 +166,30 @@ function runRows(db: Db) {
 async function one(db: Db, tasks: RunTasks, row: RunRow): Promise<RunRecord> {
   const prepared = (await tasks.load(db, [BigInt(row.id)])).get(BigInt(row.id));
   if (prepared === undefined) throw new CodedError('NOT_FOUND', `tasks/${row.task_id}/runs/${row.number} was deleted`);
-  if (prepared instanceof CodedError) throw unreadable(row, prepared);
-  return runOf(row, prepared).run;
+  const read = readRow(row, prepared);
+  if (!(read instanceof CodedError)) return read.run;
+  const name = `tasks/${row.task_id}/runs/${row.number}`;
+  throw new CodedError(
+    'FAILED_PRECONDITION',
+    read.problems.map((problem) => `${name}, as it was written by hand: ${problem}`),
+  );
 }
 
-function unreadable(row: RunRow, { problems }: CodedError): CodedError {
-  return new CodedError(
-    'FAILED_PRECONDITION',
-    problems.map((problem) => `tasks/${row.task_id}/runs/${row.number}, as it was written by hand: ${problem}`),
-  );
+/** @param prepared the error: its task is none. @returns the error: it is no run */
+function readRow(row: RunRow, prepared: Prepared | CodedError): ReturnType<typeof runOf> | CodedError {
+  if (prepared instanceof CodedError) return prepared;
+  try {
+    return runOf(row, prepared);
+  } catch (error) {
+    if (error instanceof CodedError) return error;
+    throw error;
+  }
 }
 
 export interface BadRun {
   row: RunRow;
   problems: readonly string[];
-  /** null: it has no task; else what is wanted of it is what is wrong. */
+  /** null: it is no run; else what is wanted of it is what is wrong. */
   run: RunRecord | null;
 }
 
@@ -197,10 +206,11 @@ async function readable(
   const bad: BadRun[] = [];
   for (const row of rows) {
     const of = prepared.get(BigInt(row.id));
-    if (of instanceof CodedError) bad.push({ row, problems: of.problems, run: null });
-    if (of === undefined || of instanceof CodedError) continue;
-    const { run, problems } = runOf(row, of);
-    runs.push(run);
+    // Deleted meanwhile.
+    if (of === undefined) continue;
+    const read = readRow(row, of);
+    const { run, problems } = read instanceof CodedError ? { run: null, problems: read.problems } : read;
+    if (run !== null) runs.push(run);
     if (problems.length > 0) bad.push({ row, problems, run });
   }
   return { runs, bad };

@@ -94,7 +94,7 @@ async function problemsOf(db: Db, taskId: bigint): Promise<readonly string[] | n
   }
 }
 
-/** A run that has no task fails; of one that wants what cannot be, only that is put right. */
+/** What is no run fails; of one that wants what cannot be, only that is put right. */
 async function settleBadRuns(database: Database, db: Db, tasks: RunTasks, term: number): Promise<void> {
   for (const bad of (await readActiveRows(db, tasks)).bad) {
     const { row, problems, run } = bad;
@@ -104,7 +104,7 @@ async function settleBadRuns(database: Database, db: Db, tasks: RunTasks, term: 
     const next = { ...set, version: Number(row.version) + 1 };
     const where = sql`run.id = ${row.id} and run.version = ${row.version}`;
     const isSet = (await affected(database.words.fencedUpdate('run', term, next, where), db)) > 0;
-    if (isSet) await insertEvent(db, eventOf(term, run === null ? 'run.state' : 'run.invalid', name, text));
+    if (isSet) await insertEvent(db, eventOf(term, 'run.invalid', name, run === null ? `failed: ${text}` : text));
   }
 }
 

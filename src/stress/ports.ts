@@ -174,8 +174,9 @@ export interface TaskStore {
   deleteTask(id: bigint): Promise<boolean>;
   /** Adds a run PENDING. @returns it, or the active one that stands in the way; null: no such task */
   startRun(taskId: bigint, request: RequestId | null): Promise<{ run: RunRecord; created: boolean } | null>;
+  /** @throws CodedError FAILED_PRECONDITION with the problems when its row was written by hand and is no run */
   getRun(taskId: bigint, number: number): Promise<RunRecord | null>;
-  /** Newest first; of one task, or of all. */
+  /** Newest first; of one task, or of all. Rows written by hand that are no run are left out. */
   listRuns(options: {
     taskId: bigint | null;
     limit: number;

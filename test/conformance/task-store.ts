@@ -845,6 +845,46 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect((await store.tasks.listRuns({ ...ALL, taskId: null })).items).toHaveLength(1);
     });
 
+    test('a run of which the state or what the master made is none fails, with the reason, and the others go on', async () => {
+      const good = await startedRun(store);
+      const expectFailed = async (set: string, reason: string, isReadableThen: boolean) => {
+        const bad = await startedRun(store);
+        const name = `tasks/${bad.taskId}/runs/1`;
+        await under.execute(`UPDATE run SET ${set} WHERE id = ${bad.id}`);
+        expect((await store.tasks.activeRuns()).map(({ id }) => id)).toEqual([good.id]);
+        const listed = await store.tasks.listRuns({ ...ALL, taskId: bad.taskId });
+        expect(listed).toEqual({ items: [], next: null });
+        await expect(store.tasks.getRun(bad.taskId, 1)).rejects.toMatchObject({
+          code: 'FAILED_PRECONDITION',
+          problems: reason.split('\n').map((line) => `${name}, as it was written by hand: ${line}`),
+        });
+        await store.tasks.takeUpRequests(1);
+        const [row] = await under.execute(`SELECT state, reason FROM run WHERE id = ${bad.id}`);
+        expect(row).toEqual({ state: 'FAILED', reason });
+        const [event] = await store.tasks.events({ after: null, limit: 1 });
+        expect(event).toMatchObject({ kind: 'run.invalid', subject: name, text: `failed: ${reason}` });
+        const { items } = await store.tasks.listRuns({ ...ALL, taskId: bad.taskId });
+        expect(items.map(({ state }) => state)).toEqual(isReadableThen ? ['FAILED'] : []);
+      };
+      await expectFailed(`state = 'WEIRD'`, `state: expected one of ${RUN_STATES.join(', ')}, found "WEIRD"`, true);
+      await expectFailed(
+        `applied = '{not', plan = 'neither'`,
+        'applied: expected JSON, found a text of 4 characters that is not\n' +
+          'plan: expected JSON, found a text of 7 characters that is not',
+        false,
+      );
+      await expectFailed(
+        `applied = '{"state": "RUNNING", "target": "5", "rampMs": 0, "stages": null, "version": 1}'`,
+        'applied: target: expected a number, found "5"',
+        false,
+      );
+      await expectFailed(
+        `plan = '{"model": "open", "segments": []}'`,
+        'plan: segments: expected at least 1 items, found 0',
+        false,
+      );
+    });
+
     test('a wish that cannot be goes back to what was applied, and is told', async () => {
       const run = await startedRun(store);
       const applied: Wanted = { ...RUNNING, target: 50, rampMs: 10, version: 1 };

@@ -86,6 +86,25 @@ describe('a master does what a person writes', () => {
   );
 });
 
+describe('a row of a run that a person has spoilt', () => {
+  it.each([`state = 'WEIRD'`, `applied = '{not'`, `plan = '{not'`])(
+    '%s: fails, and other runs go on and begin',
+    async (set) => {
+      await using cluster = await FakeCluster.start('a', 'b');
+      const spoilt = await cluster.start({ rate: 100, duration: '60s' });
+      const other = await cluster.start({ rate: 600, duration: '60s' });
+      await cluster.reaches(spoilt, 'RUNNING');
+      await cluster.reaches(other, 'RUNNING');
+      await cluster.byHand(`UPDATE run SET ${set} WHERE id = ${spoilt.id}`);
+      const state = `SELECT state FROM run WHERE id = ${spoilt.id}`;
+      await eventually(async () => expect(await cluster.byHand(state)).toEqual([{ state: 'FAILED' }]));
+      await eventually(() => expect(cluster.loads()).toEqual(['a 300/600', 'b 300/600']));
+      await cluster.reaches(await cluster.start({ rate: 10, duration: '60s' }), 'RUNNING');
+      expect((await cluster.api.getRun(other.taskId, 1)).state).toBe('RUNNING');
+    },
+  );
+});
+
 describe('ids beyond 2^53', () => {
   it('are exact from the task to the report', async () => {
     const base = 2n ** 53n + 1n;
