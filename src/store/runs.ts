@@ -186,10 +186,10 @@ function readRow(row: RunRow, prepared: Prepared | CodedError): ReturnType<typeo
   }
 }
 
-export interface BadRun {
+interface BadRun {
   row: RunRow;
   problems: readonly string[];
-  /** null: it is no run; else what is wanted of it is what is wrong. */
+  /** null: it is no run; else what is wanted of it is wrong, and stands as it was applied last. */
   run: RunRecord | null;
 }
 

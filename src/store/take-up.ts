@@ -7,8 +7,9 @@ import { PREPARED_COLUMNS, readPrepared } from './prepared.ts';
 import { deleteLeftovers } from './leftover.ts';
 import { cut } from './run-row.ts';
 import type { RunTasks } from './run-tasks.ts';
-import { insertRun, readActiveRows, type BadRun } from './runs.ts';
+import { insertRun, readActiveRows } from './runs.ts';
 import type { Db, TaskTable } from './tables.ts';
+import { loadRow } from './wanted.ts';
 
 /** Taken up in one pass; the next pass takes the rest. */
 const MAX_REQUESTS = 50;
@@ -96,26 +97,15 @@ async function problemsOf(db: Db, taskId: bigint): Promise<readonly string[] | n
 
 /** What is no run fails; of one that wants what cannot be, only that is put right. */
 async function settleBadRuns(database: Database, db: Db, tasks: RunTasks, term: number): Promise<void> {
-  for (const bad of (await readActiveRows(db, tasks)).bad) {
-    const { row, problems, run } = bad;
+  for (const { row, problems, run } of (await readActiveRows(db, tasks)).bad) {
     const text = cut(problems.join('\n'));
     const name = `tasks/${row.task_id}/runs/${row.number}`;
-    const set = run === null ? { state: 'FAILED', reason: text, ended_ms: Date.now() } : wantedAgain(bad);
+    const set = run === null ? { state: 'FAILED', reason: text, ended_ms: Date.now() } : loadRow(run.wanted);
     const next = { ...set, version: Number(row.version) + 1 };
     const where = sql`run.id = ${row.id} and run.version = ${row.version}`;
     const isSet = (await affected(database.words.fencedUpdate('run', term, next, where), db)) > 0;
     if (isSet) await insertEvent(db, eventOf(term, 'run.invalid', name, run === null ? `failed: ${text}` : text));
   }
-}
-
-/** What the master last applied; at first nothing but the task's plan. */
-function wantedAgain({ run }: BadRun) {
-  const applied = run?.applied ?? null;
-  return {
-    wanted_target: applied?.target ?? null,
-    wanted_ramp_ms: applied?.rampMs ?? 0,
-    wanted_stages: null,
-  };
 }
 
 function eventOf(term: number, kind: string, subject: string, text: string) {

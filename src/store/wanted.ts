@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import { formatDuration } from '../lib/duration.ts';
 import { CodedError } from '../lib/errors.ts';
+import { showKind } from '../lib/show.ts';
 import type { Wanted } from '../stress/ports.ts';
 import { parseTask } from '../task/schema.ts';
 import type { LoadModel, StageSpec } from '../task/spec.ts';
@@ -13,15 +14,19 @@ type WantedRow = Pick<
 >;
 
 /** The columns of what is wanted, the version apart. @throws CodedError INVALID_INPUT */
-export function wantedRow({ state, target, rampMs, stages }: Omit<Wanted, 'version'>, model: LoadModel) {
-  const row = {
-    wanted_state: state,
+export function wantedRow({ state, ...load }: Omit<Wanted, 'version'>, model: LoadModel) {
+  const row = loadRow(load);
+  readLoad(row, model);
+  return { wanted_state: state, ...row };
+}
+
+/** As they are: what has been applied may be written again. */
+export function loadRow({ target, rampMs, stages }: Load): LoadRow {
+  return {
     wanted_target: target,
     wanted_ramp_ms: rampMs,
     wanted_stages: stages === null ? null : JSON.stringify(stages.map(stageOf)),
   };
-  readLoad(row, model);
-  return row;
 }
 
 /**
@@ -35,37 +40,53 @@ export function readWanted(
   applied: Wanted | null,
 ): { wanted: Wanted; problems: readonly string[] } {
   const rest = { state: row.wanted_state, version: Number(row.wanted_version) };
+  const { load, problems } = tryLoad(row, model);
+  if (load !== null) return { wanted: { ...load, ...rest }, problems };
+  // Nothing better than the task's plan is left where a person has spoilt what was applied, too.
+  const good = applied === null ? null : tryLoad(loadRow(applied), model).load;
+  return { wanted: { ...(good ?? AS_PLANNED), ...rest }, problems };
+}
+
+type Load = Pick<Wanted, 'target' | 'rampMs' | 'stages'>;
+type LoadRow = Pick<WantedRow, 'wanted_target' | 'wanted_ramp_ms' | 'wanted_stages'>;
+
+const AS_PLANNED: Load = { target: null, rampMs: 0, stages: null };
+
+function tryLoad(row: LoadRow, model: LoadModel): { load: Load | null; problems: readonly string[] } {
   try {
-    return { wanted: { ...readLoad(row, model), ...rest }, problems: [] };
+    return { load: readLoad(row, model), problems: [] };
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
-    const { target = null, rampMs = 0, stages = null } = applied ?? {};
-    return { wanted: { target, rampMs, stages, ...rest }, problems: error.problems };
+    return { load: null, problems: error.problems };
   }
 }
 
-type LoadRow = Pick<WantedRow, 'wanted_target' | 'wanted_ramp_ms' | 'wanted_stages'>;
+const PAUSED = "set wanted_state to 'PAUSED'";
 
-function readLoad(row: LoadRow, model: LoadModel): Pick<Wanted, 'target' | 'rampMs' | 'stages'> {
+function readLoad(row: LoadRow, model: LoadModel): Load {
   const { wanted_target: target, wanted_ramp_ms: rampMs, wanted_stages: text } = row;
   if (!(rampMs >= 0 && rampMs < Infinity)) {
     throw new CodedError('INVALID_INPUT', `wanted_ramp_ms: expected milliseconds from 0 on, found ${rampMs}`);
   }
-  if (target !== null && target !== 0)
-    checkStages([{ target, duration: '1s' }], model, 'load.stages[0].target', 'wanted_target');
+  if (target === 0) {
+    throw new CodedError('INVALID_INPUT', `wanted_target: expected one above 0, found 0; for no load, ${PAUSED}`);
+  }
+  if (target !== null) checkStages([{ target, duration: '1s' }], model, 'load.stages[0].target', 'wanted_target');
   const stages = text === null ? null : checkStages(parseStages(text), model, 'load.stages', 'wanted_stages');
   return { target, rampMs, stages };
 }
 
 function parseStages(text: string): unknown[] {
-  let stages: unknown;
+  let found: string;
   try {
-    stages = parseJson(text);
-  } catch {
-    stages = null;
+    const stages = parseJson(text);
+    if (Array.isArray(stages) && stages.length > 0) return stages;
+    found = Array.isArray(stages) ? 'an empty one' : showKind(stages);
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    found = `a text of ${text.length} characters that is not`;
   }
-  if (Array.isArray(stages) && stages.length > 0) return stages;
-  throw new CodedError('INVALID_INPUT', 'wanted_stages: expected a list of stages in JSON, found none');
+  throw new CodedError('INVALID_INPUT', `wanted_stages: expected a list of stages in JSON, found ${found}`);
 }
 
 /**

@@ -26,7 +26,7 @@ export function taskPlan({ task }: Pick<RunRecord, 'task'>): Plan {
   return compilePlan(task.spec.load.model, task.spec.load.stages);
 }
 
-/** What is wrong with a load that is asked for, one line each; empty: nothing. A target of 0, which SQL by hand may have, is left to the caller. */
+/** What is wrong with a load that is asked for, one line each; empty: nothing. That a load is none at all is refused where it comes in. */
 export function wantedProblems(model: LoadModel, { target, rampMs, stages }: Load): string[] {
   const most = model === 'open' ? LIMITS.ratePerSecond : LIMITS.users;
   const targets = stages?.map((stage) => stage.target) ?? (target === null ? [] : [target]);

@@ -741,6 +741,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       await under.execute(rate!);
       expect(await wanted()).toEqual({ ...RUNNING, target: 1000, version: 1 });
       await under.execute(stages!);
+      expect((await wanted()).target).toBeNull();
       expect((await wanted()).stages).toEqual([
         { durationMs: 30_000, target: 2000, shape: 'ramp' },
         { durationMs: 30_000, target: 500, shape: 'constant' },
@@ -903,6 +904,39 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
         wanted: { ...applied, state: 'PAUSED' },
         version: 3,
       });
+    });
+
+    test.each([
+      ['wanted_target = 0', `wanted_target: expected one above 0, found 0; for no load, set wanted_state to 'PAUSED'`],
+      [
+        `wanted_stages = '{not'`,
+        'wanted_stages: expected a list of stages in JSON, found a text of 4 characters that is not',
+      ],
+      [`wanted_stages = '{}'`, 'wanted_stages: expected a list of stages in JSON, found a map'],
+      [`wanted_stages = '[]'`, 'wanted_stages: expected a list of stages in JSON, found an empty one'],
+    ])('%s is no wish: the stages that were applied stand', async (set, text) => {
+      const run = await startedRun(store);
+      const stages = [{ durationMs: 5_000, target: 50, shape: 'constant' }] as const;
+      const applied: Wanted = { ...RUNNING, stages, version: 1 };
+      await store.tasks.updateRun(1, run, { applied });
+      await under.execute(`UPDATE run SET ${set} WHERE id = ${run.id}`);
+      await store.tasks.takeUpRequests(1);
+      expect((await store.tasks.events({ after: null, limit: 1 }))[0]).toMatchObject({ kind: 'run.invalid', text });
+      const row = await under.execute(`SELECT wanted_target, wanted_stages FROM run WHERE id = ${run.id}`);
+      expect(row).toEqual([
+        { wanted_target: null, wanted_stages: '[{"duration":"5s","target":50,"shape":"constant"}]' },
+      ]);
+      expect((await store.tasks.activeRuns())[0]?.wanted).toEqual(applied);
+      // Where that is no wish either, the task's plan does.
+      await store.tasks.updateRun(1, (await store.tasks.activeRuns())[0]!, {
+        applied: { ...RUNNING, target: 0, version: 1 },
+      });
+      await under.execute(`UPDATE run SET ${set} WHERE id = ${run.id}`);
+      for (const expected of [2, 2]) {
+        await store.tasks.takeUpRequests(1);
+        expect(await store.tasks.events({ after: null, limit: 10 })).toHaveLength(expected);
+      }
+      expect((await store.tasks.activeRuns())[0]?.wanted).toEqual({ ...RUNNING, version: 1 });
     });
 
     test('states and numbers that make no sense are refused by the database itself', async () => {

@@ -46,7 +46,7 @@ describe('the plan for what is wanted', () => {
     { name: 'a ramp takes its time', want: { target: 1000, rampMs: 20_000 }, expected: [600, 800, 1000] },
     { name: 'a pause is rate 0', want: { state: 'PAUSED' as const }, expected: [600, 0, 0] },
     { name: 'stages replace the rest', want: { stages: STAGES }, expected: [600, 100, 900] },
-    { name: 'a target of 0, by hand, is rate 0', want: { target: 0 }, expected: [600, 0, 0] },
+    { name: 'a target of 0 is rate 0', want: { target: 0 }, expected: [600, 0, 0] },
   ])('$name', ({ want, expected }) => {
     const { plan } = plansFor({ ...runningOf(), wanted: wanted(want) }, null, 10_000);
     expect(targets(plan, 9_999, 20_000 - 1e-6, 45_000).map((target) => Math.round(target * 1e3) / 1e3)).toEqual(
