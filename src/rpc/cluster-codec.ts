@@ -25,7 +25,7 @@ export function clusterToMessage(status: ClusterStatus): ClusterMessage {
     master: master === null ? null : own === undefined ? recordToMessage(master) : memberToMessage(own, status),
     term: String(term),
     nodes: nodesOf(status),
-    runs: runs.map(({ run, shares }) => ({ run: runToMessage(run, false), shares: sharesToMessages(run, shares) })),
+    runs: runs.map((now) => ({ run: runToMessage(now.run, false), shares: sharesToMessages(now) })),
     sentinels: sentinels.map(({ nodeId, vote }) => ({
       node: nodeName(nodeId),
       voteTerm: String(vote?.term ?? 0),

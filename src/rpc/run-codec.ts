@@ -1,7 +1,7 @@
 import { maskText } from '../lib/mask.ts';
-import type { AssignmentRecord, RunRecord } from '../stress/ports.ts';
+import type { RunNow, RunRecord } from '../stress/ports.ts';
 import { taskSecrets } from '../task/format.ts';
-import { planEndMs, targetAt, usersOf, type Share } from '../task/plan.ts';
+import { targetAt, usersOf, type Share } from '../task/plan.ts';
 import { FINAL_STATES } from '../task/status.ts';
 import type { RunMessage, RunPlanMessage, ShareMessage, WantedMessage } from './messages.ts';
 import { nodeName, runName } from './names.ts';
@@ -31,11 +31,13 @@ export function runToMessage(run: RunRecord, withTask: boolean): RunMessage {
 
 function wantedToMessage({ wanted, task }: RunRecord): WantedMessage {
   const { state, target, rampMs, stages, version } = wanted;
+  // SQL by hand may leave a target beside the stages, which win.
+  const constant = stages === null ? target : null;
+  const load = stages === null ? {} : { plan: planToMessage(task.spec.load.model, stages) };
   return {
     state,
-    ...(target === null ? {} : { constant: target }),
-    ...(stages === null ? {} : { plan: planToMessage(task.spec.load.model, stages) }),
-    ramp: target === null || rampMs === 0 ? null : durationToMessage(rampMs),
+    ...(constant === null ? load : { constant }),
+    ramp: constant === null || rampMs === 0 ? null : durationToMessage(rampMs),
     version: String(version),
   };
 }
@@ -53,30 +55,29 @@ function planOf({ plan }: RunRecord): RunPlanMessage | null {
   };
 }
 
-/** What is asked for now, hits per second or users. @param nowWallMs of this node; the start is by the clock of a master */
-function askedNow(run: RunRecord, nowWallMs: number): number {
-  const { wanted, plan, startedWallMs } = run;
-  if (wanted.state !== 'RUNNING' || FINAL_STATES.has(run.state)) return 0;
-  const elapsedMs = startedWallMs === null ? 0 : Math.max(0, nowWallMs - startedWallMs);
-  if (plan !== null && elapsedMs >= planEndMs(plan)) return 0;
-  if (wanted.target !== null) return wanted.target;
-  return plan === null ? 0 : targetAt(plan, elapsedMs);
+/**
+ * What workers have to load now, all together: hits per second or users. Of the plan, which is changed once a new wish is
+ * applied: until then they load as before.
+ */
+function targetNow({ run: { state, plan }, elapsedMs }: RunNow): number {
+  if (plan === null || elapsedMs === null || state === 'STOPPING' || FINAL_STATES.has(state)) return 0;
+  return targetAt(plan, elapsedMs);
 }
 
 /** What the worker of a share really runs of it. */
-function partOf({ task }: RunRecord, asked: number, share: Share): number {
-  return task.spec.load.model === 'closed' ? usersOf(asked, share) : (asked * share.weight) / share.of;
+function partOf({ task }: RunRecord, target: number, share: Share): number {
+  return task.spec.load.model === 'closed' ? usersOf(target, share) : (target * share.weight) / share.of;
 }
 
-export function sharesToMessages(run: RunRecord, shares: readonly AssignmentRecord[]): ShareMessage[] {
-  const asked = askedNow(run, Date.now());
-  return shares.map(({ number, nodeId, incarnation, share, version, epoch, state }) => ({
+export function sharesToMessages(now: RunNow): ShareMessage[] {
+  const target = targetNow(now);
+  return now.shares.map(({ number, nodeId, incarnation, share, version, epoch, state }) => ({
     assignment: String(number),
     node: nodeName(nodeId),
     incarnation: String(incarnation),
     weight: share.weight,
     of: share.of,
-    target: state === 'STOPPED' || state === 'LOST' ? 0 : partOf(run, asked, share),
+    target: state === 'STOPPED' || state === 'LOST' ? 0 : partOf(now.run, target, share),
     version: String(version),
     epoch: String(epoch),
     state,

@@ -194,11 +194,12 @@ async function retuneRun(request: RetuneRunRequest, api: StressApi): Promise<Ret
   const rampMs = request.ramp === null ? 0 : readRamp(request.ramp);
   const { task } = await api.getRun(taskId, number);
   const target = readTarget(request, task.spec.load.model, rampMs);
-  const { run, shares } = await api.retuneRun(taskId, number, target, version);
+  const now = await api.retuneRun(taskId, number, target, version);
+  const { run } = now;
   return {
     run: runToMessage(run, true),
     version: String(run.wanted.version),
-    shares: sharesToMessages(run, shares),
+    shares: sharesToMessages(now),
   };
 }
 

@@ -105,13 +105,14 @@ async function fill(waiting: Coalescer<RunUpdate>, updates: AsyncIterable<RunUpd
 }
 
 function updateToMessage(
-  { run, shares, sample, final }: RunUpdate,
+  update: RunUpdate,
   { withTask, skipped, includeSamples }: { withTask: boolean; skipped: number; includeSamples: boolean },
 ): WatchRunMessage {
+  const { run, sample, final } = update;
   return {
     run: runToMessage(run, withTask),
     second: sample === null ? null : secondToMessage(sample),
-    shares: sharesToMessages(run, shares),
+    shares: sharesToMessages(update),
     skippedSeconds: String(skipped),
     final,
     sample: sample === null || !includeSamples ? Buffer.alloc(0) : encodeSample(sample),

@@ -332,10 +332,17 @@ export interface StressHello {
 
 // --- The API -----------------------------------------------------------------------------------------------------
 
-/** A second of a run over all its workers, for who watches. */
-export interface RunUpdate {
+/** A run as its master has it now. */
+export interface RunNow {
   run: RunRecord;
+  /** What is being loaded. */
   shares: readonly AssignmentRecord[];
+  /** Run time, ms; below 0: about to begin; null: it has not begun, or this master does not look after it. */
+  elapsedMs: number | null;
+}
+
+/** A second of a run over all its workers, for who watches. */
+export interface RunUpdate extends RunNow {
   /** Merged over all workers; null: nothing new but the state. Its `second` counts from the run's start. */
   sample: Sample | null;
   /** The last update: the run is final. */
@@ -374,7 +381,7 @@ export interface ClusterStatus {
   quorum: number;
   /** null: automatic failover is on. */
   inhibit: Inhibit | null;
-  runs: readonly { run: RunRecord; shares: readonly AssignmentRecord[] }[];
+  runs: readonly RunNow[];
 }
 
 /** What is behind the public services; lives on the master. @throws CodedError from every method */
@@ -407,7 +414,7 @@ export interface StressApi {
     number: number,
     target: { target: number; rampMs: number } | { stages: readonly StageSpec[] },
     version: number | null,
-  ): Promise<{ run: RunRecord; shares: readonly AssignmentRecord[] }>;
+  ): Promise<RunNow>;
   pauseRun(taskId: bigint, number: number): Promise<RunRecord>;
   resumeRun(taskId: bigint, number: number): Promise<RunRecord>;
   /** Updates from a second on: stored ones first, then live, once a second, until the final one or the signal. */

@@ -20,6 +20,12 @@ export class RunClock {
     return this.#zeroAtMs === null ? null : nowMs() - this.#zeroAtMs;
   }
 
+  /** The same, or, before anybody has said it, as it seems. */
+  get likelyMs(): number | null {
+    const zeroAtMs = this.#zeroAtMs ?? this.#guessAtMs;
+    return zeroAtMs === null ? null : nowMs() - zeroAtMs;
+  }
+
   /** This master has begun it: run time now. @returns whether it is known only now */
   begun(elapsedMs: number): boolean {
     return this.#guessAtMs === null && this.#set(nowMs() - elapsedMs);

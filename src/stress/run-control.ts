@@ -12,6 +12,7 @@ import { OwnerState } from './owner-state.ts';
 import type {
   AssignmentRecord,
   RunningAssignment,
+  RunNow,
   RunRecord,
   StressToMaster,
   StressToWorker,
@@ -110,6 +111,10 @@ export class RunControl {
   /** What is being loaded. */
   get shares(): readonly AssignmentRecord[] {
     return [...this.#owners.values()].filter(isActive).map(({ record }) => record);
+  }
+
+  get now(): RunNow {
+    return { run: this.run, shares: this.shares, elapsedMs: this.#clock.likelyMs };
   }
 
   /** All that is wanted is done, by every worker that has a share. */

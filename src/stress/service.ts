@@ -5,12 +5,12 @@ import { FINAL_STATES, type RunState } from '../task/status.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
 import { RunAccounting } from './account.ts';
 import type {
-  AssignmentRecord,
   ClusterStatus,
   Page,
   Placement,
   ReportMaker,
   RequestId,
+  RunNow,
   RunRecord,
   RunReport,
   RunUpdate,
@@ -25,7 +25,7 @@ import type { MasterSession } from './session.ts';
 import { strategyNamed } from './strategy.ts';
 import { runName } from './view.ts';
 import { wantedProblems } from './wanted.ts';
-import { watchEvents, watchRun } from './watch.ts';
+import { UNATTENDED, watchEvents, watchRun } from './watch.ts';
 
 /** A change that all workers have not applied by then is answered with what is applied. */
 const APPLY_WAIT_MS = 5_000;
@@ -125,7 +125,7 @@ export class StressService implements StressApi {
     number: number,
     target: { target: number; rampMs: number } | { stages: readonly StageSpec[] },
     version: number | null,
-  ): Promise<{ run: RunRecord; shares: readonly AssignmentRecord[] }> {
+  ): Promise<RunNow> {
     const run = await this.getRun(taskId, number);
     const load = 'stages' in target ? { target: null, rampMs: 0, stages: target.stages } : { ...target, stages: null };
     if (load.target === 0 || load.stages?.every((stage) => stage.target === 0) === true) {
@@ -163,7 +163,7 @@ export class StressService implements StressApi {
 
   async status(): Promise<ClusterStatus> {
     const { context, controls } = this.#session;
-    const runs = controls.map(({ run, shares }) => ({ run, shares }));
+    const runs = controls.map(({ now }) => now);
     const { quorum, ...control } = context.cluster;
     const { nodes, sentinels, inhibit } = control.view() ?? { nodes: [], sentinels: [], inhibit: null };
     const workers = context.members();
@@ -250,10 +250,11 @@ export class StressService implements StressApi {
   }
 
   /** Waits until all workers have applied what is wanted, but not for ever. */
-  async #settled(wanted: RunRecord): Promise<{ run: RunRecord; shares: readonly AssignmentRecord[] }> {
+  async #settled(wanted: RunRecord): Promise<RunNow> {
     const isSeen = (run: RunRecord) => run.wanted.version >= wanted.wanted.version;
     const run = await this.#when(wanted, (now) => isSeen(now) && this.#session.control(now.id)?.isSettled !== false);
-    return { run, shares: this.#session.control(run.id)?.shares ?? [] };
+    const { shares, elapsedMs } = this.#session.control(run.id)?.now ?? UNATTENDED;
+    return { run, shares, elapsedMs };
   }
 
   /** The run when this holds of it as its master sees it, or as it is after a while; at once when it is not active. */

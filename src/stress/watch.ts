@@ -15,6 +15,9 @@ const EVENT_PAGE = 200;
 /** Member events that a slow reader has not fetched; beyond it the oldest are left out. */
 const MAX_MEMBER_EVENTS = 1_000;
 
+/** Of a run that this master does not look after: it is not active, or not seen yet. */
+export const UNATTENDED: Pick<RunUpdate, 'shares' | 'elapsedMs'> = { shares: [], elapsedMs: null };
+
 export interface WatchOptions {
   session: MasterSession;
   store: TaskStore;
@@ -52,7 +55,7 @@ export async function* watchRun(
       if (FINAL_STATES.has(run.state)) break;
       if (control?.live.hasEnded === true) control = undefined;
     } else run = control.run;
-    const update = { run, shares: control?.shares ?? [], final: false };
+    const update = { ...UNATTENDED, ...control?.now, run, final: false };
     const state = stateOf(update);
     if (state !== told) yield { ...update, sample: null };
     told = state;
@@ -60,7 +63,7 @@ export async function* watchRun(
       for await (const [second, sample] of seconds(options, control, next)) {
         next = second + 1;
         if (sample === undefined) continue;
-        yield { run: control.run, shares: control.shares, sample, final: false };
+        yield { ...control.now, sample, final: false };
         told = stateOf(control);
       }
     }
@@ -68,8 +71,8 @@ export async function* watchRun(
     await wake.after(seen, LOOK_AGAIN_MS, signal);
   }
   if (signal.aborted) return;
-  for await (const sample of mergedSeconds(store, run.id, next)) yield { run, shares: [], sample, final: false };
-  yield { run, shares: [], sample: null, final: true };
+  for await (const sample of mergedSeconds(store, run.id, next)) yield { ...UNATTENDED, run, sample, final: false };
+  yield { ...UNATTENDED, run, sample: null, final: true };
 }
 
 /** What a watcher wants to hear of when it changes. */

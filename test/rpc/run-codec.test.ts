@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { sharesToMessages } from '../../src/rpc/run-codec.ts';
+import { runToMessage, sharesToMessages } from '../../src/rpc/run-codec.ts';
+import type { RunRecord, Wanted } from '../../src/stress/ports.ts';
 import { sharesOf } from '../../src/stress/shares.ts';
-import { recordOf, runningOf } from '../stress/support/records.ts';
+import { pausePlan } from '../../src/task/plan.ts';
+import { planOf, recordOf, runningOf, runOf, WANTED } from '../stress/support/records.ts';
 
 /** What is shown of a run whose load is divided into these parts. */
-function targetsOf(run: ReturnType<typeof runningOf>, parts: readonly number[], of: number): number[] {
-  const records = sharesOf(parts, of).map((share, i) => recordOf(i + 1, `n${i}`, { share }));
-  return sharesToMessages(run, records).map(({ target }) => target);
+function targetsOf(run: RunRecord, parts: readonly number[], of: number, elapsedMs = 1_000): number[] {
+  const shares = sharesOf(parts, of).map((share, i) => recordOf(i + 1, `n${i}`, { share }));
+  return sharesToMessages({ run, shares, elapsedMs }).map(({ target }) => target);
 }
-
-const startedWallMs = Date.now() - 1_000;
 
 describe('a share is shown as what its worker really runs', () => {
   test.each([
@@ -25,14 +25,40 @@ describe('a share is shown as what its worker really runs', () => {
       [3, 2, 2],
     ],
   ])('%s', (_, load, parts, of, expected) => {
-    expect(targetsOf(runningOf({ load, startedWallMs }), parts, of)).toEqual(expected);
+    expect(targetsOf(runningOf({ load }), parts, of)).toEqual(expected);
   });
 
-  test('and as nothing when it has ended, the run is paused, or its plan is over', () => {
-    const run = runningOf({ load: { rate: 10, duration: '1h' }, startedWallMs });
-    const [stopped] = sharesToMessages(run, [recordOf(1, 'a', { state: 'STOPPED' })]);
-    expect(stopped!.target).toBe(0);
-    expect(targetsOf({ ...run, wanted: { ...run.wanted, state: 'PAUSED' } }, [10], 10)).toEqual([0]);
-    expect(targetsOf({ ...run, startedWallMs: startedWallMs - 2 * 3_600_000 }, [10], 10)).toEqual([0]);
+  test('at the moment, in a ramp too, and before a wish is applied as it was', () => {
+    const stages = [{ duration: '10s', target: 100, shape: 'ramp' }];
+    const ramp = planOf(runOf({ load: { model: 'open', stages } }));
+    const wanted: Wanted = { ...WANTED, target: 100, rampMs: 10_000 };
+    const run = runningOf({ load: { rate: 10, duration: '1h' }, plan: ramp, wanted });
+    expect([-500, 0, 2_500, 9_000, 11_000].map((ms) => targetsOf(run, [1, 1], 2, ms))).toEqual([
+      [0, 0],
+      [0, 0],
+      [12.5, 12.5],
+      [45, 45],
+      [0, 0],
+    ]);
+    const asBefore = runningOf({ load: { rate: 10, duration: '1h' }, applied: WANTED, wanted });
+    expect(targetsOf(asBefore, [1], 1)).toEqual([10]);
   });
+
+  test('and as nothing when it has ended, the run is paused or stopping, or its plan is over', () => {
+    const run = runningOf({ load: { rate: 10, duration: '1h' } });
+    const stopped = { run, shares: [recordOf(1, 'a', { state: 'STOPPED' })], elapsedMs: 1_000 };
+    expect(sharesToMessages(stopped)).toMatchObject([{ target: 0 }]);
+    expect(targetsOf({ ...run, plan: pausePlan(run.plan!, 500) }, [10], 10)).toEqual([0]);
+    expect(targetsOf({ ...run, state: 'STOPPING' }, [10], 10)).toEqual([0]);
+    expect(targetsOf(run, [10], 10, 3_600_000)).toEqual([0]);
+  });
+});
+
+test('stages that are wanted win over a target that SQL by hand left beside them', () => {
+  const stages = [{ durationMs: 1_000, target: 5, shape: 'constant' }] as const;
+  const of = (wanted: Partial<Wanted>) => runToMessage(runningOf({ wanted: { ...WANTED, ...wanted } }), false).wanted;
+  expect(of({ target: 9, rampMs: 2_000 })).toMatchObject({ constant: 9, ramp: { seconds: '2' } });
+  const both = of({ target: 9, rampMs: 2_000, stages });
+  expect(both).toMatchObject({ plan: { stages: [{ target: 5 }] }, ramp: null });
+  expect(both).not.toHaveProperty('constant');
 });

@@ -1,6 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sharesToMessages } from '../../src/rpc/run-codec.ts';
 import { SILENT } from '../../src/lib/log.ts';
 import { openMysqlStore } from '../../src/store/mysql.ts';
 import type { RunRecord } from '../../src/stress/ports.ts';
@@ -22,6 +23,11 @@ async function followReadme(cluster: FakeCluster, execute: (sql: string) => Prom
   await eventually(() => expect(cluster.loads()).toEqual(['a 500/1000', 'b 500/1000']));
   await execute(stages!);
   await eventually(() => expect(cluster.loads()).toEqual(['a 1000/2000', 'b 1000/2000']));
+  await eventually(async () => {
+    // On the ramp from 1000 to 2000, not the target that was wanted before.
+    const [now] = (await cluster.api.status()).runs.map(sharesToMessages);
+    for (const { target } of now!) expect(target).toSatisfy((rate: number) => rate > 500 && rate < 1000);
+  });
   await cluster.reaches(run, 'RUNNING');
   await execute(pause!);
   await cluster.reaches(run, 'PAUSED');
