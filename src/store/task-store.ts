@@ -50,7 +50,7 @@ export class SqlTaskStore implements TaskStore {
     return updateTask(this.#database, id, version, task, placement);
   }
 
-  deleteTask(id: bigint): Promise<boolean> {
+  deleteTask(id: bigint): ReturnType<TaskStore['deleteTask']> {
     return deleteTask(this.#database, id);
   }
 

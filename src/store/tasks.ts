@@ -1,6 +1,6 @@
 import { sql, type Selectable } from 'kysely';
 import { CodedError } from '../lib/errors.ts';
-import type { Page, Placement, RequestId, TaskRecord } from '../stress/ports.ts';
+import type { Page, Placement, RequestId, TaskRecord, TaskStore } from '../stress/ports.ts';
 import type { PreparedTask } from '../task/spec.ts';
 import type { RunState } from '../task/status.ts';
 import type { Database } from './database.ts';
@@ -115,12 +115,14 @@ export async function updateTask(
   return database.transact('update a task', work, extraMs(row));
 }
 
-export async function deleteTask(database: Database, id: bigint): Promise<boolean> {
-  const isDeleted = await database.transact('delete a task', async (db) => {
+/** By its id alone: a row that was written by hand and is no task goes, too. */
+export async function deleteTask(database: Database, id: bigint): ReturnType<TaskStore['deleteTask']> {
+  const outcome = await database.transact('delete a task', async (db) => {
     // Whoever starts a run reads the task's row with a lock too.
-    await sql`select id from task where id = ${id} ${database.words.updateLock}`.execute(db);
-    const active = sql`select id from run where task_id = ${id} and active = 1 ${database.words.updateLock}`;
-    if ((await active.execute(db)).rows.length > 0) return false;
+    const { rows: found } = await sql`select id from task where id = ${id} ${database.words.updateLock}`.execute(db);
+    const { rows: active } = await sql<{ number: Integer }>`
+      select number from run where task_id = ${id} and active = 1 ${database.words.updateLock}`.execute(db);
+    if (active.length > 0) return { activeRun: Number(active[0]!.number) };
     await db
       .insertInto('leftover')
       .columns(['run_id'])
@@ -128,11 +130,11 @@ export async function deleteTask(database: Database, id: bigint): Promise<boolea
       .execute();
     await db.deleteFrom('run').where('task_id', '=', id).execute();
     await db.deleteFrom('task').where('id', '=', id).execute();
-    return true;
+    return found.length > 0 ? 'deleted' : 'absent';
   });
   // What is left of the samples goes with the master's passes.
-  if (isDeleted) await database.write('delete the samples of a task', deleteLeftovers);
-  return isDeleted;
+  if (outcome === 'deleted') await database.write('delete the samples of a task', deleteLeftovers);
+  return outcome;
 }
 
 function taskRows(db: Db) {

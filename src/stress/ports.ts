@@ -170,8 +170,8 @@ export interface TaskStore {
   listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;
   /** @returns the changed task; null when `version` is not the current one */
   updateTask(id: bigint, version: number, task: PreparedTask, placement: Placement): Promise<TaskRecord | null>;
-  /** With its history; a task that is not there is deleted. @returns false: a run of it is active */
-  deleteTask(id: bigint): Promise<boolean>;
+  /** With its history; also a row that was written by hand and is no task. @returns what it found; with an active run nothing is done */
+  deleteTask(id: bigint): Promise<'deleted' | 'absent' | { activeRun: number }>;
   /** Adds a run PENDING. @returns it, or the active one that stands in the way; null: no such task */
   startRun(taskId: bigint, request: RequestId | null): Promise<{ run: RunRecord; created: boolean } | null>;
   /** @throws CodedError FAILED_PRECONDITION with the problems when its row was written by hand and is no run */

@@ -87,9 +87,10 @@ export class StressService implements StressApi {
   }
 
   async deleteTask(id: bigint): Promise<void> {
-    const task = await this.getTask(id);
-    if (await this.#store.deleteTask(id)) return;
-    const active = task.activeRun === null ? 'a run of it' : runName({ taskId: id, number: task.activeRun });
+    const outcome = await this.#store.deleteTask(id);
+    if (outcome === 'deleted') return;
+    if (outcome === 'absent') notFound(`tasks/${id}`);
+    const active = runName({ taskId: id, number: outcome.activeRun });
     throw new CodedError('FAILED_PRECONDITION', `tasks/${id}: expected no active run, found ${active}`);
   }
 

@@ -195,9 +195,9 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       const run = await startedRun(store);
       await store.tasks.putAssignments(1, [assignmentOf(run)]);
       await store.tasks.putSamples(1, seqs(run, 1, 50));
-      expect(await store.tasks.deleteTask(run.taskId)).toBe(false);
+      expect(await store.tasks.deleteTask(run.taskId)).toEqual({ activeRun: 1 });
       await end(store, run);
-      expect(await store.tasks.deleteTask(run.taskId)).toBe(true);
+      expect(await store.tasks.deleteTask(run.taskId)).toBe('deleted');
       expect(await store.tasks.getTask(run.taskId)).toBeNull();
       expect(await store.tasks.getRun(run.taskId, 1)).toBeNull();
       expect((await store.tasks.listRuns({ ...ALL, taskId: null })).items).toEqual([]);
@@ -205,7 +205,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect(await store.tasks.assignments(run.id)).toEqual([]);
       expect(await store.tasks.samples(run.id, 0, 100)).toEqual([]);
       expect(await under.execute('SELECT * FROM leftover')).toEqual([]);
-      expect(await store.tasks.deleteTask(run.taskId)).toBe(true);
+      expect(await store.tasks.deleteTask(run.taskId)).toBe('absent');
       const next = await startedRun(store);
       expect(next.taskId > run.taskId && next.id > run.id).toBe(true);
     });
@@ -217,9 +217,11 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
           store.tasks.startRun(id, null),
           under.other.tasks.deleteTask(id),
         ]);
-        expect(deleted).toBe(started === null);
-        expect((await store.tasks.getTask(id)) === null).toBe(deleted);
-        expect((await store.tasks.listRuns({ ...ALL, taskId: id })).items).toHaveLength(deleted ? 0 : 1);
+        const isGone = deleted === 'deleted';
+        expect(started === null).toBe(isGone);
+        if (!isGone) expect(deleted).toEqual({ activeRun: 1 });
+        expect((await store.tasks.getTask(id)) === null).toBe(isGone);
+        expect((await store.tasks.listRuns({ ...ALL, taskId: id })).items).toHaveLength(isGone ? 0 : 1);
       }
     });
   });
@@ -830,7 +832,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect(await store.tasks.updateTask(good, 1, await preparedTask(), DEFAULT_PLACEMENT)).toMatchObject({
         version: 2,
       });
-      expect(await store.tasks.deleteTask(good)).toBe(true);
+      expect(await store.tasks.deleteTask(good)).toBe('deleted');
     });
 
     test('a run that has no task fails, with the reason', async () => {

@@ -354,3 +354,12 @@ test('DeleteTask takes the task away', async () => {
   expect(await api.client.call('DeleteTask', { name })).toEqual({});
   expect((await api.client.refusal('GetTask', { name })).code).toBe('NOT_FOUND');
 });
+test('DeleteTask takes a row away that was written by hand and is no task', async () => {
+  using database = new DatabaseSync(path.join(api.folder, 'gostress.sqlite'));
+  const { lastInsertRowid } = database.prepare(`INSERT INTO task (spec) VALUES ('{bad json')`).run();
+  const name = `tasks/${lastInsertRowid}`;
+  expect((await api.client.refusal('GetTask', { name })).code).toBe('FAILED_PRECONDITION');
+  expect(await api.client.call('DeleteTask', { name })).toEqual({});
+  expect((await api.client.refusal('DeleteTask', { name })).code).toBe('NOT_FOUND');
+});
+
