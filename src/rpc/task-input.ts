@@ -1,6 +1,6 @@
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
-import { DEFAULT_PLACEMENT, type Placement } from '../stress/ports.ts';
+import { DEFAULT_PLACEMENT, type Placement, type StressApi } from '../stress/ports.ts';
 import { prepareInline } from '../task/prepare.ts';
 import { invalidInput, type Path, type Problem } from '../task/problems.ts';
 import { readTask } from '../task/schema.ts';
@@ -31,9 +31,14 @@ export interface DecodedTask {
 
 /**
  * @param at where the message stands in the request, e.g. `task`
+ * @param placementProblems what is wrong with a placement that its form does not tell
  * @throws CodedError INVALID_INPUT with all problems at once, each with the path of its field
  */
-export function decodeTask(message: TaskMessage, at: string): DecodedTask {
+export function decodeTask(
+  message: TaskMessage,
+  at: string,
+  placementProblems: StressApi['placementProblems'] = () => [],
+): DecodedTask {
   const problems: Problem[] = [];
   const input = new InputMaker(problems).task(message);
   problems.push(...maskProblems(message));
@@ -42,6 +47,7 @@ export function decodeTask(message: TaskMessage, at: string): DecodedTask {
   const known = new Set(problems.map(({ path }) => path.join()));
   if (Array.isArray(spec)) problems.push(...spec.filter(({ path }) => !known.has(path.join())));
   const placement = readPlacement(message.placement, problems);
+  problems.push(...placementProblems(placement));
   if (problems.length > 0 || Array.isArray(spec)) {
     throw invalidInput(
       problems.map(({ path, message: text }) => ({ path: [at, ...fieldPath(path, message)], message: text })),
@@ -204,7 +210,6 @@ function readPlacement(message: PlacementMessage | null | undefined, problems: P
     void problems.push({ path: ['placement', field], message: text });
   if (strategy.length > MAX_NAME_LENGTH)
     problem('strategy', `expected at most ${MAX_NAME_LENGTH} characters, found ${strategy.length}`);
-  if (maxNodes === 0) problem('max_nodes', 'expected at least 1, found 0');
   const count = Object.keys(labels).length;
   if (count > MAX_LABELS) problem('labels', `expected at most ${MAX_LABELS} labels, found ${count}`);
   const name = enumName(moving, 'MOVING_UNSPECIFIED');

@@ -19,6 +19,7 @@ import {
   readRunName,
   readTaskName,
 } from './names.ts';
+import { readAll } from './read-all.ts';
 import { reportToMessage } from './report-codec.ts';
 import { runToMessage, sharesToMessages } from './run-codec.ts';
 import { decodeStages, decodeTask } from './task-input.ts';
@@ -84,17 +85,25 @@ interface CreateTaskRequest {
 async function createTask(request: CreateTaskRequest, api: StressApi): Promise<TaskMessage> {
   const { task: given, curlCommand, validateOnly, requestId } = request;
   if (given === null && curlCommand === '') throw invalid('task: expected a task, or a curl_command, found nothing');
-  if (given !== null && given.name !== '') {
-    throw invalid(`task.name: expected nothing, since the server gives the name, found ${show(given.name)}`);
-  }
-  const { task: message, warnings } =
-    curlCommand === '' ? { task: given!, warnings: [] } : withCurl(given ?? {}, curlCommand);
-  const { task, placement } = decodeTask(message, 'task');
-  api.checkPlacement(placement);
-  // A form in a curl command has another random boundary each time: what was asked for is what tells two requests apart.
-  const id = requestIdOf(requestId, ['CreateTask', given, curlCommand]);
+  const placementProblems = (placed: Placement) => api.placementProblems(placed);
+  const [, { task, placement, warnings }, id] = readAll(
+    () => checkNoName(given?.name ?? ''),
+    () => {
+      const { task: message, warnings: found } =
+        curlCommand === '' ? { task: given!, warnings: [] } : withCurl(given ?? {}, curlCommand);
+      return { ...decodeTask(message, 'task', placementProblems), warnings: found };
+    },
+    // A form in a curl command has another random boundary each time: what was asked for is what tells two requests apart.
+    () => requestIdOf(requestId, ['CreateTask', given, curlCommand]),
+  );
   if (validateOnly) return { ...preparedToAnswer(task, placement, false), warnings };
   return { ...taskToAnswer(await api.createTask(task, placement, id), false), warnings };
+}
+
+/** @throws CodedError INVALID_INPUT */
+function checkNoName(name: string): void {
+  if (name === '') return;
+  throw invalid(`task.name: expected nothing, since the server gives the name, found ${show(name)}`);
 }
 
 function requestIdOf(text: string, content: unknown): RequestId | null {
@@ -109,15 +118,24 @@ interface ListTasksRequest {
 }
 
 async function listTasks(request: ListTasksRequest, api: StressApi): Promise<object> {
-  const { items, next } = await api.listTasks({
-    limit: readPageSize(request.pageSize),
-    before: readIdToken('tasks', request.pageToken),
-    states: readStates(request.states),
-  });
+  const { items, next } = await api.listTasks(readPage('tasks', request));
   return {
     tasks: items.map((record) => taskToAnswer(record, true)),
     nextPageToken: next === null ? '' : pageToken('tasks', String(next)),
   };
+}
+
+/** @throws CodedError INVALID_INPUT */
+function readPage(
+  kind: 'tasks' | 'runs',
+  { pageSize, pageToken: token, states }: ListTasksRequest,
+): Parameters<StressApi['listTasks']>[0] {
+  const [limit, before, read] = readAll(
+    () => readPageSize(pageSize),
+    () => readIdToken(kind, token),
+    () => readStates(states),
+  );
+  return { limit, before, states: read };
 }
 
 /** @throws CodedError INVALID_INPUT */
@@ -138,35 +156,40 @@ interface UpdateTaskRequest {
 
 async function updateTask({ task: change, updateMask }: UpdateTaskRequest, api: StressApi): Promise<TaskMessage> {
   if (change === null) throw invalid('task: expected a task with its name, found nothing');
-  const id = readTaskName(change.name ?? '', 'task.name');
-  const version = readEtag(change.etag ?? '', 'task.etag');
+  const [id, version] = readAll(
+    () => readTaskName(change.name ?? '', 'task.name'),
+    () => readEtag(change.etag ?? '', 'task.etag'),
+  );
   const paths = updateMask?.paths ?? [];
+  const placementProblems = (placed: Placement) => api.placementProblems(placed);
   const changed = await api.updateTask(
     id,
     version,
     ({ task, placement }): { task: typeof task; placement: Placement } => {
       const current = taskToMessage(task, placement);
-      return decodeTask(applyMask(current, unmask(change, current), paths), 'task');
+      return decodeTask(applyMask(current, unmask(change, current), paths), 'task', placementProblems);
     },
   );
   return taskToAnswer(changed, false);
 }
 
 async function startTask({ name, requestId }: Named & { requestId: string }, api: StressApi): Promise<RunMessage> {
-  const id = readTaskName(name);
-  const run = await api.startTask(id, requestIdOf(requestId, ['StartTask', name]));
+  const [id, request] = readAll(
+    () => readTaskName(name),
+    () => requestIdOf(requestId, ['StartTask', name]),
+  );
+  const run = await api.startTask(id, request);
   return runToMessage(run, true);
 }
 
 // --- Runs --------------------------------------------------------------------------------------------------------
 
 async function listRuns(request: ListTasksRequest & { parent: string }, api: StressApi): Promise<object> {
-  const { items, next } = await api.listRuns({
-    taskId: readParent(request.parent),
-    limit: readPageSize(request.pageSize),
-    before: readIdToken('runs', request.pageToken),
-    states: readStates(request.states),
-  });
+  const [taskId, page] = readAll(
+    () => readParent(request.parent),
+    () => readPage('runs', request),
+  );
+  const { items, next } = await api.listRuns({ taskId, ...page });
   return {
     runs: items.map((run) => runToMessage(run, false)),
     nextPageToken: next === null ? '' : pageToken('runs', String(next)),
@@ -188,10 +211,12 @@ interface RetuneRunAnswer {
 }
 
 async function retuneRun(request: RetuneRunRequest, api: StressApi): Promise<RetuneRunAnswer> {
-  const { taskId, number } = readRunName(request.name);
-  const version = readEtag(request.etag, 'etag');
-  checkTarget(request);
-  const rampMs = request.ramp === null ? 0 : readRamp(request.ramp);
+  const [{ taskId, number }, version, , rampMs] = readAll(
+    () => readRunName(request.name),
+    () => readEtag(request.etag, 'etag'),
+    () => checkTarget(request),
+    () => readRamp(request),
+  );
   const { task } = await api.getRun(taskId, number);
   const target = readTarget(request, task.spec.load.model, rampMs);
   const now = await api.retuneRun(taskId, number, target, version);
@@ -206,7 +231,7 @@ async function retuneRun(request: RetuneRunRequest, api: StressApi): Promise<Ret
 const USE_PAUSE = 'for no load, use PauseRun';
 
 /** What can be told without the run. @throws CodedError INVALID_INPUT */
-function checkTarget({ ratePerSecond, users, plan, ramp }: RetuneRunRequest): void {
+function checkTarget({ ratePerSecond, users, plan }: RetuneRunRequest): void {
   if (ratePerSecond === undefined && users === undefined && plan === undefined) {
     throw invalid(`rate_per_second: expected one of rate_per_second, users and plan, found none; ${USE_PAUSE}`);
   }
@@ -217,14 +242,16 @@ function checkTarget({ ratePerSecond, users, plan, ramp }: RetuneRunRequest): vo
   if (users !== undefined && !(users > 0 && users <= LIMITS.users)) {
     throw invalid(`users: expected 1 to ${LIMITS.users}, found ${users}; ${USE_PAUSE}`);
   }
-  if (plan !== undefined && ramp !== null) {
+}
+
+/** @throws CodedError INVALID_INPUT */
+function readRamp({ ramp, plan }: RetuneRunRequest): number {
+  if (ramp === null) return 0;
+  if (plan !== undefined) {
     throw invalid(
       'ramp: expected only with rate_per_second or users, since the stages of a plan have shapes; found both',
     );
   }
-}
-
-function readRamp(ramp: Time): number {
   try {
     const rampMs = durationToMs(ramp);
     if (rampMs <= LIMITS.durationMs) return rampMs;

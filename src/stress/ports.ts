@@ -13,6 +13,7 @@ import type {
 } from '../cluster/ports.ts';
 import type { RunAccount } from '../task/account.ts';
 import type { Plan, Share } from '../task/plan.ts';
+import type { Problem } from '../task/problems.ts';
 import type { Sample } from '../task/sample.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
 import type { RunState } from '../task/status.ts';
@@ -386,8 +387,8 @@ export interface ClusterStatus {
 
 /** What is behind the public services; lives on the master. @throws CodedError from every method */
 export interface StressApi {
-  /** What a task's own fields do not tell: which strategies there are. @throws CodedError INVALID_INPUT */
-  checkPlacement(placement: Placement): void;
+  /** What is wrong with a placement; the paths are those of a task's record. */
+  placementProblems(placement: Placement): Problem[];
   createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord>;
   getTask(id: bigint): Promise<TaskRecord>;
   listTasks(options: { limit: number; before: bigint | null; states: readonly RunState[] }): Promise<Page<TaskRecord>>;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Member, NodeRecord, Nomination } from '../cluster/ports.ts';
 import { CodedError, invalid } from '../lib/errors.ts';
+import { invalidInput, type Problem } from '../task/problems.ts';
 import { FINAL_STATES, type RunState } from '../task/status.ts';
 import type { PreparedTask, StageSpec } from '../task/spec.ts';
 import { RunAccounting } from './account.ts';
@@ -22,7 +23,7 @@ import type {
 import { readReasons } from './term-reasons.ts';
 import { mergedSeconds } from './seconds.ts';
 import type { MasterSession } from './session.ts';
-import { strategyNamed } from './strategy.ts';
+import { strategyProblem } from './strategy.ts';
 import { runName } from './view.ts';
 import { wantedProblems } from './wanted.ts';
 import { UNATTENDED, watchEvents, watchRun } from './watch.ts';
@@ -50,15 +51,19 @@ export class StressService implements StressApi {
     this.#makeReport = makeReport;
   }
 
-  checkPlacement({ strategy, maxNodes }: Placement): void {
-    strategyNamed(strategy);
+  placementProblems({ strategy, maxNodes }: Placement): Problem[] {
+    const problems: Problem[] = [];
+    const unknown = strategyProblem(strategy);
+    if (unknown !== null) problems.push({ path: ['placement', 'strategy'], message: unknown });
     if (maxNodes !== null && !(Number.isInteger(maxNodes) && maxNodes >= 1)) {
-      throw invalid(`task.placement.max_nodes: expected a whole number of at least 1, found ${maxNodes}`);
+      const message = `expected a whole number of at least 1, found ${maxNodes}`;
+      problems.push({ path: ['placement', 'maxNodes'], message });
     }
+    return problems;
   }
 
   async createTask(task: PreparedTask, placement: Placement, request: RequestId | null): Promise<TaskRecord> {
-    this.checkPlacement(placement);
+    this.#checkPlacement(placement);
     return this.#store.createTask(task, placement, request);
   }
 
@@ -79,7 +84,7 @@ export class StressService implements StressApi {
       const current = await this.getTask(id);
       if (version !== null && version !== current.version) throw stale(`tasks/${id}`, version, current.version);
       const { task, placement } = change(current);
-      this.checkPlacement(placement);
+      this.#checkPlacement(placement);
       const updated = await this.#store.updateTask(id, current.version, task, placement);
       if (updated !== null) return updated;
     }
@@ -204,6 +209,11 @@ export class StressService implements StressApi {
   watchEvents(after: bigint | null, signal: AbortSignal): ReturnType<StressApi['watchEvents']> {
     const ended = AbortSignal.any([signal, this.#session.context.signal]);
     return watchEvents({ session: this.#session, store: this.#store, signal: ended }, after);
+  }
+
+  #checkPlacement(placement: Placement): void {
+    const problems = this.placementProblems(placement);
+    if (problems.length > 0) throw invalidInput(problems);
   }
 
   async #setState(taskId: bigint, number: number, state: 'RUNNING' | 'PAUSED'): Promise<RunRecord> {

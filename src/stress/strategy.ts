@@ -42,7 +42,12 @@ export function strategyNames(): readonly string[] {
 export function strategyNamed(name: string): Strategy {
   const strategy = strategies.get(name);
   if (strategy !== undefined) return strategy;
-  throw invalid(`task.placement.strategy: expected one of ${strategyNames().join(', ')}, found ${show(name)}`);
+  throw invalid(`placement.strategy: ${strategyProblem(name)}`);
+}
+
+/** null: there is one of this name. */
+export function strategyProblem(name: string): string | null {
+  return strategies.has(name) ? null : `expected one of ${strategyNames().join(', ')}, found ${show(name)}`;
 }
 
 /** Busy shares are compared in steps, so that noise of a percent does not outweigh what comes after it. */

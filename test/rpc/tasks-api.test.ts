@@ -67,6 +67,14 @@ describe('CreateTask', () => {
       { task: { ...TASK, placement: { strategy: 'best' } } },
       ['task.placement.strategy'],
     ],
+    [
+      'a name, a wrong placement and a wrong request id beside other wrong fields',
+      {
+        task: { load: LOAD, name: 'tasks/7', placement: { strategy: 'best', maxNodes: 0 } },
+        requestId: 'x'.repeat(129),
+      },
+      ['task.name', 'task.request.url', 'task.placement.strategy', 'task.placement.max_nodes', 'request_id'],
+    ],
     ['a secret that is its mask', { task: { ...TASK, tls: { keyPem: '***' } } }, ['task.tls.key_pem']],
     ['a request id of more than 128 characters', { task: TASK, requestId: 'x'.repeat(129) }, ['request_id']],
   ])('refuses %s, and names the field', async (_, request, fields) => {
@@ -74,6 +82,7 @@ describe('CreateTask', () => {
     expect({ code, reason }).toEqual({ code: 'INVALID_ARGUMENT', reason: 'INVALID_INPUT' });
     const found = violations.map(({ field }) => field);
     expect(found).toEqual(expect.arrayContaining(fields));
+    expect(new Set(found).size).toBe(found.length);
   });
 
   test('a check of a task makes none, and finds what is wrong', async () => {
@@ -103,6 +112,18 @@ describe('CreateTask', () => {
     const started = await api.client.refusal('StartTask', { name: first.name, requestId: 'once' });
     expect(started.code).toBe('INVALID_ARGUMENT');
   });
+});
+
+test.each([
+  ['ListTasks', { pageSize: -1, pageToken: 'x', states: ['WEIRD'] }, ['page_size', 'page_token', 'states[0]']],
+  ['ListRuns', { parent: 'x', pageSize: -1, pageToken: 'x' }, ['parent', 'page_size', 'page_token']],
+  ['UpdateTask', { task: { name: 'x', etag: 'x' } }, ['task.name', 'task.etag']],
+  ['StartTask', { name: 'x', requestId: 'x'.repeat(129) }, ['name', 'request_id']],
+  ['RetuneRun', { name: 'x', etag: 'abc', ramp: { seconds: '-3' } }, ['name', 'etag', 'rate_per_second', 'ramp']],
+])('%s of %j is told all that is wrong with it', async (method, request, fields) => {
+  const { code, violations } = await api.client.refusal(method, request);
+  expect(code).toBe('INVALID_ARGUMENT');
+  expect(violations.map(({ field }) => field)).toEqual(fields);
 });
 
 describe('curl_command', () => {
@@ -349,11 +370,6 @@ describe('names', () => {
   });
 });
 
-test('DeleteTask takes the task away', async () => {
-  const { name } = await create();
-  expect(await api.client.call('DeleteTask', { name })).toEqual({});
-  expect((await api.client.refusal('GetTask', { name })).code).toBe('NOT_FOUND');
-});
 test('DeleteTask takes a row away that was written by hand and is no task', async () => {
   using database = new DatabaseSync(path.join(api.folder, 'gostress.sqlite'));
   const { lastInsertRowid } = database.prepare(`INSERT INTO task (spec) VALUES ('{bad json')`).run();
@@ -363,3 +379,8 @@ test('DeleteTask takes a row away that was written by hand and is no task', asyn
   expect((await api.client.refusal('DeleteTask', { name })).code).toBe('NOT_FOUND');
 });
 
+test('DeleteTask takes the task away', async () => {
+  const { name } = await create();
+  expect(await api.client.call('DeleteTask', { name })).toEqual({});
+  expect((await api.client.refusal('GetTask', { name })).code).toBe('NOT_FOUND');
+});

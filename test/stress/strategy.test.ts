@@ -86,7 +86,7 @@ describe('a strategy', () => {
   it('is found by its name, and an unknown name lists the known ones', () => {
     expect(strategyNames()).toEqual(['even', 'least-loaded', 'weighted']);
     expect(() => strategyNamed('best')).toThrow(
-      'task.placement.strategy: expected one of even, least-loaded, weighted, found "best"',
+      /^placement\.strategy: expected one of even, least-loaded, weighted, found "best"$/,
     );
     expect(() => registerStrategy('even', () => [])).toThrow('"even" is registered twice');
     expect(() => registerStrategy('', () => [])).toThrow('expected a name, found an empty one');
