@@ -11,7 +11,8 @@ import {
   reasonsToMessage,
 } from './cluster-codec.ts';
 import type { EventMessage, NodeMessage, NominationMessage, TermReasonsMessage } from './messages.ts';
-import { pageToken, readNodeName, readPageSize, readPageToken } from './names.ts';
+import { pageToken, readCount, readId, readNodeName, readPageSize, readPageToken } from './names.ts';
+import { readAll } from './read-all.ts';
 import { unavailable } from './route.ts';
 
 const MAX_REASON_LENGTH = 500;
@@ -58,8 +59,10 @@ interface ListNodesRequest {
 }
 
 async function listNodes(request: ListNodesRequest, api: StressApi): Promise<object> {
-  const limit = readPageSize(request.pageSize);
-  const after = readPageToken('nodes', request.pageToken);
+  const [limit, after] = readAll(
+    () => readPageSize(request.pageSize),
+    () => readPageToken('nodes', request.pageToken),
+  );
   const nodes = nodesOf(await api.status()).filter(({ name }) => after === null || name > after);
   const page = nodes.slice(0, limit);
   return { nodes: page, nextPageToken: nodes.length > limit ? pageToken('nodes', page.at(-1)!.name) : '' };
@@ -71,13 +74,16 @@ async function drainNode({ name }: { name: string }, api: StressApi): Promise<No
 }
 
 async function explainTerm({ term }: { term: string }, api: StressApi): Promise<TermReasonsMessage> {
-  const { reasons, wallMs } = await api.explainTerm(term === '0' ? null : Number(term));
+  const { reasons, wallMs } = await api.explainTerm(term === '0' ? null : readCount(term, 'term'));
   return reasonsToMessage(reasons, wallMs);
 }
 
 async function failover({ to, reason }: { to: string; reason: string }, api: StressApi): Promise<NominationMessage> {
-  const successor = to === '' ? null : readNodeName(to, 'to');
-  return nominationToMessage(await api.failover(successor, readReason(reason, 'a planned switchover')));
+  const [successor, why] = readAll(
+    () => (to === '' ? null : readNodeName(to, 'to')),
+    () => readReason(reason, 'a planned switchover'),
+  );
+  return nominationToMessage(await api.failover(successor, why));
 }
 
 /** It is kept in etcd and shown to all. @throws CodedError INVALID_INPUT */
@@ -98,13 +104,13 @@ async function* watchEvents(
   { bytes, signal, cameBy, method }: StreamCall,
   { route, forwarder }: CallContext,
 ): AsyncGenerator<Buffer> {
+  const after = afterId === undefined ? null : readId(afterId, 'after_id');
   const api = route.api();
   if (api === null) {
     yield* forwarder.stream(method.path, bytes, signal, cameBy);
     return;
   }
   const { responseSerialize } = method as MethodDefinition<object, EventMessage>;
-  const after = afterId === undefined ? null : BigInt(afterId);
   for await (const event of api.watchEvents(after, signal)) yield responseSerialize(eventToMessage(event));
   throw unavailable('this node is the master no longer: watch again, after the last id');
 }

@@ -86,8 +86,22 @@ export function readPageToken(kind: 'tasks' | 'runs' | 'nodes', token: string): 
 export function readIdToken(kind: 'tasks' | 'runs', token: string): bigint | null {
   const text = readPageToken(kind, token);
   if (text === null) return null;
-  if (/^\d{1,19}$/.test(text)) return BigInt(text);
+  if (/^\d{1,19}$/.test(text) && BigInt(text) <= MAX_ID) return BigInt(text);
   throw invalid(`page_token: expected the next_page_token of a list of ${kind}, found ${show(token)}`);
+}
+
+/** A uint64 that is a count. @param field its place in the request. @throws CodedError INVALID_INPUT */
+export function readCount(text: string, field: string): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count)) return count;
+  throw invalid(`${field}: expected at most ${Number.MAX_SAFE_INTEGER}, found ${text}`);
+}
+
+/** A uint64 that is the id of a row. @param field its place in the request. @throws CodedError INVALID_INPUT */
+export function readId(text: string, field: string): bigint {
+  const id = BigInt(text);
+  if (id <= MAX_ID) return id;
+  throw invalid(`${field}: expected at most ${MAX_ID}, found ${text}`);
 }
 
 /** @returns null: whatever the version is. @throws CodedError INVALID_INPUT */

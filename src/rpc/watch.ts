@@ -7,7 +7,8 @@ import type { CallContext, StreamCall } from './calls.ts';
 import { Coalescer } from './coalesce.ts';
 import { fromStatus, isServiceError } from './errors.ts';
 import type { WatchRunMessage } from './messages.ts';
-import { readRunName, type RunName } from './names.ts';
+import { readCount, readRunName, type RunName } from './names.ts';
+import { readAll } from './read-all.ts';
 import { resumeWatch } from './resume.ts';
 import { unavailable } from './route.ts';
 import { runToMessage, sharesToMessages } from './run-codec.ts';
@@ -33,7 +34,10 @@ export async function* watchRun(
   call: StreamCall,
   context: CallContext,
 ): AsyncGenerator<Buffer> {
-  const name = readRunName(request.name);
+  const [name, from] = readAll(
+    () => readRunName(request.name),
+    () => readCount(request.fromSecond, 'from_second'),
+  );
   const { signal, cameBy } = call;
   const method = call.method as MethodDefinition<WatchRunRequest, WatchRunMessage>;
   const { route, forwarder } = context;
@@ -46,7 +50,7 @@ export async function* watchRun(
   };
   // The node that forwarded the call goes on by itself.
   const giveUpAfterMs = cameBy === null ? RESUME_MS : 0;
-  for await (const message of resumeWatch(source, Number(request.fromSecond), { signal, giveUpAfterMs })) {
+  for await (const message of resumeWatch(source, from, { signal, giveUpAfterMs })) {
     yield method.responseSerialize(message);
   }
 }

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { contentDigest } from '../../src/rpc/digest.ts';
 import {
   pageToken,
+  readCount,
   readEtag,
+  readId,
   readIdToken,
   readNodeName,
   readPageSize,
@@ -62,10 +64,22 @@ describe('pages', () => {
     expect(readIdToken('tasks', pageToken('tasks', String(MAX)))).toBe(MAX);
     expect(readPageToken('nodes', pageToken('nodes', 'nodes/ä'))).toBe('nodes/ä');
     expect(readPageToken('runs', '')).toBeNull();
-    for (const token of [pageToken('runs', '1'), pageToken('tasks', 'x'), '%%%']) {
+    const tooLarge = pageToken('tasks', String(MAX + 1n));
+    for (const token of [pageToken('runs', '1'), pageToken('tasks', 'x'), tooLarge, '%%%']) {
       expect(() => readIdToken('tasks', token)).toThrow('page_token: expected the next_page_token of a list of tasks');
     }
   });
+});
+
+test('counts and ids are refused where they would not be exact, or no row can have them', () => {
+  expect(readCount(String(2 ** 53 - 1), 'term')).toBe(2 ** 53 - 1);
+  expect(() => readCount('18446744073709551615', 'term')).toThrow(
+    'term: expected at most 9007199254740991, found 18446744073709551615',
+  );
+  expect(readId(String(MAX), 'after_id')).toBe(MAX);
+  expect(() => readId(String(MAX + 1n), 'after_id')).toThrow(
+    'after_id: expected at most 9223372036854775807, found 9223372036854775808',
+  );
 });
 
 test('an etag is a version, or nothing', () => {

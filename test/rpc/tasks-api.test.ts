@@ -3,7 +3,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TaskMessage } from '../../src/rpc/messages.ts';
-import { ServedApi } from '../support/api.ts';
+import { refusalOf, ServedApi } from '../support/api.ts';
 
 /** Tasks over the public API, as a client of any language sees it: no run is started here. */
 
@@ -348,6 +348,24 @@ describe('names', () => {
     expect(violations).toEqual([
       { field: 'name', description: expect.stringMatching(/^expected a name like/) as string },
     ]);
+  });
+
+  test.each([
+    ['ListTasks', { pageToken: Buffer.from('tasks:9999999999999999999').toString('base64url') }, 'page_token'],
+    ['ExplainTerm', { term: '18446744073709551615' }, 'term'],
+    ['ListNodes', { pageSize: -1 }, 'page_size'],
+  ])('%s of %j is refused for its %s', async (method, request, field) => {
+    const { code, violations } = await api.client.refusal(method, request);
+    expect({ code, fields: violations.map((one) => one.field) }).toEqual({ code: 'INVALID_ARGUMENT', fields: [field] });
+  });
+
+  test.each([
+    ['WatchRun', { name: 'x', fromSecond: '9007199254740992' }, ['name', 'from_second']],
+    ['WatchEvents', { afterId: '9223372036854775808' }, ['after_id']],
+  ])('a %s of %j is refused for all of it', async (method, request, fields) => {
+    const watching = api.client.stream(method, request, new AbortController().signal).next();
+    const { code, violations } = await watching.then(() => expect.fail('it was not refused'), refusalOf);
+    expect({ code, fields: violations.map(({ field }) => field) }).toEqual({ code: 'INVALID_ARGUMENT', fields });
   });
 
   test.each([

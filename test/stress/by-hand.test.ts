@@ -2,9 +2,11 @@ import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sharesToMessages } from '../../src/rpc/run-codec.ts';
+import { startRpcServer } from '../../src/rpc/server.ts';
 import { SILENT } from '../../src/lib/log.ts';
 import { openMysqlStore } from '../../src/store/mysql.ts';
 import type { RunRecord } from '../../src/stress/ports.ts';
+import { ApiClient } from '../support/api.ts';
 import { eventually } from '../support/eventually.ts';
 import { MARIADB_MISSING, MARIADB_START_MS, startMariadb, type Mariadb } from '../support/mariadb.ts';
 import { readmeStatements } from '../support/store-records.ts';
@@ -42,6 +44,38 @@ async function followReadme(cluster: FakeCluster, execute: (sql: string) => Prom
   const second = await eventually(() => cluster.api.getRun(1n, 2));
   await cluster.reaches(second, 'RUNNING');
   expect(await execute(look!)).toMatchObject([{ state: 'DONE' }, { state: 'RUNNING' }]);
+}
+
+/** Makes two tasks and a run of each through gRPC, the first ids of all being `base`. */
+async function callAll(cluster: FakeCluster, base: bigint): Promise<void> {
+  const here = { listen: '127.0.0.1:0', nodeId: 'master', master: () => null, log: SILENT };
+  const server = await startRpcServer({ ...here, api: () => cluster.api });
+  using client = new ApiClient(server.address, ['gostress/v1/task_service.proto', 'gostress/v1/cluster.proto']);
+  const task = { request: { url: 'http://127.0.0.1:1/' }, load: { ratePerSecond: 100, duration: { seconds: '60' } } };
+  const ids = [base, base + 1n];
+  for (const id of ids) {
+    const name = `tasks/${id}`;
+    expect(await client.call('CreateTask', { task })).toMatchObject({ name, id: String(id) });
+    expect(await client.call('StartTask', { name })).toMatchObject({ name: `${name}/runs/1`, id: String(id) });
+    await cluster.reaches({ taskId: id, number: 1 }, 'RUNNING');
+  }
+  const run = `tasks/${base}/runs/1`;
+  const isOne = { name: run, id: String(base) };
+  expect(await client.call('RetuneRun', { name: run, ratePerSecond: 50 })).toMatchObject({ run: isOne });
+  const { runs: active } = await client.call<{ runs: object[] }>('GetCluster');
+  expect(active).toMatchObject([{ run: isOne }, { run: { id: String(base + 1n) } }]);
+  const first = await client.call<{ runs: object[]; nextPageToken: string }>('ListRuns', { pageSize: 1 });
+  expect(first.runs).toMatchObject([{ id: String(base + 1n) }]);
+  const second = await client.call('ListRuns', { pageSize: 1, pageToken: first.nextPageToken });
+  expect(second).toMatchObject({ runs: [isOne] });
+  expect(await client.call('StopRun', { name: run })).toMatchObject(isOne);
+  await cluster.reaches({ taskId: base, number: 1 }, 'DONE');
+  for await (const update of client.stream('WatchRun', { name: run }, AbortSignal.timeout(20_000))) {
+    expect(update).toMatchObject({ run: isOne });
+  }
+  expect(await client.call('DeleteTask', { name: `tasks/${base}` })).toEqual({});
+  expect(await client.call('ListTasks')).toMatchObject({ tasks: [{ id: String(base + 1n) }] });
+  await server.close(1_000);
 }
 
 /** At the plan's end, of one worker. */
@@ -87,6 +121,22 @@ describe('a master does what a person writes', () => {
         const person = await mariadb.connect('by_hand');
         await followReadme(cluster, async (sql) => (await person.query(sql))[0]);
         await person.end();
+      });
+
+      it('and ids beyond 2^53 are exact there too, and in every call of the API', async () => {
+        const base = 2n ** 53n + 1n;
+        const store = openMysqlStore({
+          url: await mariadb.createDatabase('large_ids'),
+          cluster: 'large-ids',
+          log: SILENT,
+        });
+        await store.migrate();
+        const person = await mariadb.connect('large_ids');
+        for (const table of ['task', 'run', 'event'])
+          await person.query(`ALTER TABLE ${table} AUTO_INCREMENT = ${base}`);
+        await person.end();
+        await using cluster = await FakeCluster.on(store).begin('a', 'b');
+        await callAll(cluster, base);
       });
     },
   );

@@ -220,12 +220,12 @@ export class FakeCluster implements AsyncDisposable {
     return this.api.startTask(task.id, null);
   }
 
-  run({ taskId, number }: RunRecord): Promise<RunRecord> {
+  run({ taskId, number }: Pick<RunRecord, 'taskId' | 'number'>): Promise<RunRecord> {
     return this.store.tasks.getRun(taskId, number).then((run) => run!);
   }
 
   /** Waits until the run is in one of these states. */
-  reaches(run: RunRecord, ...states: RunRecord['state'][]): Promise<RunRecord> {
+  reaches(run: Pick<RunRecord, 'taskId' | 'number'>, ...states: RunRecord['state'][]): Promise<RunRecord> {
     return eventually(async () => {
       const now = await this.run(run);
       if (!states.includes(now.state))
