@@ -1,5 +1,5 @@
 import { formatDuration } from '../lib/duration.ts';
-import { formatCount, formatRate } from '../lib/format.ts';
+import { formatCount, formatRate, formatShare, plural } from '../lib/format.ts';
 import { formatTable, oneLine } from '../report/table.ts';
 import type { LoadMessage, NodeMessage, RunMessage, ShareMessage, StageMessage, Time } from '../rpc/messages.ts';
 
@@ -61,11 +61,13 @@ export function wantedText({ wanted, state }: RunMessage): string {
   return [wanted.state === state || wanted.state === 'RUNNING' ? '' : wanted.state, target].join(' ').trim();
 }
 
-export function sharesText(shares: readonly ShareMessage[]): string {
+/** @param run whose shares they are */
+export function sharesText(run: RunMessage | null, shares: readonly ShareMessage[]): string {
+  const isUsers = run?.plan?.model === 'CLOSED';
   const rows = shares.map(({ assignment, node, weight, of, target, state }) => [
     node,
-    `${weight} of ${of}`,
-    String(Number(target.toFixed(2))),
+    formatShare(weight / of),
+    isUsers ? plural(target, 'user') : formatRate(target),
     state,
     assignment,
   ]);

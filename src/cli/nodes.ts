@@ -82,7 +82,7 @@ function clusterText({ master, term, nodes, runs, sentinels, failoverPause }: Cl
       : [['failover', `paused since ${timestampText(failoverPause.since)}: ${failoverPause.reason}`] as const]),
   ]);
   const active = runs.flatMap(({ run }) => (run === null ? [] : [run]));
-  const shares = runs.map((each) => `\n${each.run?.name ?? ''}\n${sharesText(each.shares)}`);
+  const shares = runs.map((each) => `\n${each.run?.name ?? ''}\n${sharesText(each.run, each.shares)}`);
   const text = active.length === 0 ? 'no active run\n' : `${runsText(active)}${shares.join('')}`;
   return `${head}\n${nodesText(nodes)}\n${text}`;
 }

@@ -88,7 +88,7 @@ function showCommand() {
         }
         const { runs } = await client.getCluster();
         const shares = runs.find((active) => active.run?.name === run)?.shares ?? [];
-        await say(runText(found) + (shares.length === 0 ? '' : `\n${sharesText(shares)}`));
+        await say(runText(found) + (shares.length === 0 ? '' : `\n${sharesText(found, shares)}`));
       });
     });
 }
@@ -206,7 +206,7 @@ function retuneCommand() {
       await withCluster(flags, problems, async (client) => {
         const etag = flags.etag === undefined ? {} : { etag: flags.etag };
         const answer = await client.retuneRun(run, target, { ...(rampMs === null ? {} : { rampMs }), ...etag });
-        const text = `${answer.run.name} is ${answer.run.state}\n\n${sharesText(answer.shares)}`;
+        const text = `${answer.run.name} is ${answer.run.state}\n\n${sharesText(answer.run, answer.shares)}`;
         await say(json ? jsonText(answer) : text);
       });
     });

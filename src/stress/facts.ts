@@ -1,4 +1,6 @@
+import { formatShare } from '../lib/format.ts';
 import type { AssignmentRecord } from './ports.ts';
+import { fractionOf } from './shares.ts';
 import { isActive, type Decision, type Owner, type RunView, type Said } from './view.ts';
 
 /** A worker that is connected gets this long on top of the grace period to end an assignment that it was told to stop. */
@@ -53,8 +55,8 @@ function refused({ record }: Owner, why: string): Fact {
 
 function lost(view: RunView, owner: Owner, why: string): Fact {
   const { record } = owner;
-  const { weight, of } = record.share;
-  const text = `nodes/${record.nodeId} ${why}: assignment ${record.number} (${weight} of ${of}) is lost`;
+  const part = formatShare(fractionOf(record.share));
+  const text = `nodes/${record.nodeId} ${why}: assignment ${record.number} (${part} of the load) is lost`;
   return {
     record: { ...record, state: 'LOST', lostByMs: lostByMs(view, owner) },
     said: [{ kind: 'share.lost', text }],

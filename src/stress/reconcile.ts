@@ -1,5 +1,6 @@
 import { formatDuration } from '../lib/duration.ts';
 import { errorMessage } from '../lib/errors.ts';
+import { formatRate, formatShare, plural } from '../lib/format.ts';
 import { planEndMs, type Plan } from '../task/plan.ts';
 import { FINAL_STATES, mayFollow, type RunState } from '../task/status.ts';
 import { deal, dealHits, newRecords, recordsOf, unassignedHits, type Deal } from './deal.ts';
@@ -7,6 +8,7 @@ import { closing } from './closing.ts';
 import { facts } from './facts.ts';
 import type { AssignmentRecord, RunChange } from './ports.ts';
 import { sendsOf } from './sends.ts';
+import { fractionOf } from './shares.ts';
 import { coveredBy, EPSILON, isActive, isKeeper, NOTHING, type Decision, type RunView, type Said } from './view.ts';
 import { askedPlan, plansFor, sameWanted, unitTarget, wantedProblems } from './wanted.ts';
 
@@ -81,7 +83,7 @@ function begin(view: RunView): Decision {
   const records = recordsOf(view, made, true, run.task.spec.load.hits);
   const state: RunState = 'ASSIGNING';
   const change: RunChange = { state, plan, applied: run.wanted, startedWallMs: view.wallMs, reason: '' };
-  return { ...write(records, change, { kind: 'run.state', text: `assigned: ${tell(made)}` }), asked };
+  return { ...write(records, change, { kind: 'run.state', text: `assigned: ${tell(view, made, unit)}` }), asked };
 }
 
 /** Its plan is over, or its hits are used up. */
@@ -126,7 +128,7 @@ function changed(view: RunView, plan: Plan): Decision | null {
   const records = same ? [] : recordsOf(view, made, true, null);
   const change: RunChange = { applied: run.wanted, ...(same ? {} : { plan: next.plan }) };
   if (records.length > 0 && mayFollow(run.state, 'RETUNING')) change.state = 'RETUNING';
-  const text = `${run.wanted.state === 'PAUSED' ? 'paused' : 'retuned'}: ${tell(made)}`;
+  const text = `${run.wanted.state === 'PAUSED' ? 'paused' : 'retuned'}: ${tell(view, made, unit)}`;
   return { ...write(records, change, { kind: 'run.state', text }), asked: next.asked };
 }
 
@@ -153,7 +155,7 @@ function cover(view: RunView, plan: Plan): Decision | null {
   const records = recordsOf(view, made, false, null);
   const change: RunChange | null = mayFollow(run.state, 'RETUNING') ? { state: 'RETUNING' } : null;
   const why = leavers.length > 0 ? 'a node leaves' : isLacking ? 'part of the load has no worker' : 'nodes have joined';
-  return write(records, change, { kind: 'share.moved', text: `${why}: ${tell(made)}` });
+  return write(records, change, { kind: 'share.moved', text: `${why}: ${tell(view, made, unit)}` });
 }
 
 function coverHits(view: RunView, load: { unit: number; peak: number }): Decision | null {
@@ -165,7 +167,7 @@ function coverHits(view: RunView, load: { unit: number; peak: number }): Decisio
   if (made.shares.length === 0) return null;
   const records = newRecords(view, made, unassignedHits(view));
   const change: RunChange | null = mayFollow(view.run.state, 'RETUNING') ? { state: 'RETUNING' } : null;
-  return write(records, change, { kind: 'share.moved', text: `hits are left: ${tell(made)}` });
+  return write(records, change, { kind: 'share.moved', text: `hits are left: ${tell(view, made, load.unit)}` });
 }
 
 /** Some workers may have ended with the plan already. */
@@ -207,9 +209,9 @@ function short({ run }: RunView, reason: string): Decision | null {
   return write([], { state: 'SHORT_OF_WORKERS', reason }, { kind: 'run.state', text: `short of workers: ${reason}` });
 }
 
-function noWorker({ run }: RunView): string {
+function noWorker({ run, draining }: RunView): string {
   const labels = Object.entries(run.placement.labels).map(([name, value]) => `${name}=${value}`);
-  return `expected a connected worker${labels.length > 0 ? ` with ${labels.join(', ')}` : ''}, found none`;
+  return `expected a connected worker${labels.length > 0 ? ` with ${labels.join(', ')}` : ''}, found ${draining === 0 ? 'none' : `${draining}, all draining`}`;
 }
 
 function lacking(view: RunView, covered: number): string {
@@ -225,13 +227,14 @@ function peakOf(asked: Plan, atMs: number): number {
   return Math.max(1e-3, ...rest.map(({ from, to }) => Math.max(from, to)));
 }
 
-/** `a 200, b 200, c 200 of 600` */
-function tell({ shares }: Deal): string {
+/** `a 33.3 %, b 33.3 %, c 33.3 % of 600/s`. @param unit the target that the shares are made of */
+function tell({ run }: RunView, { shares }: Deal, unit: number): string {
   if (shares.length === 0) return 'nobody has a share';
   const each = shares.map(({ owner, candidate, share }) => {
-    return `${owner?.record.nodeId ?? candidate!.node.nodeId} ${share.weight}`;
+    return `${owner?.record.nodeId ?? candidate!.node.nodeId} ${formatShare(fractionOf(share))}`;
   });
-  return `${each.join(', ')} of ${shares[0]!.share.of}`;
+  const whole = run.task.spec.load.model === 'open' ? formatRate(unit) : plural(unit, 'user');
+  return `${each.join(', ')} of ${whole}`;
 }
 
 function round(value: number): number {

@@ -23,7 +23,7 @@ import { END_TOLERANCE_MS, reconcile } from './reconcile.ts';
 import { RunClock } from './run-clock.ts';
 import { scheduledOf } from './seconds.ts';
 import { fractionOf } from './shares.ts';
-import { isActive, runName, type Decision, type RunCandidate, type RunView, type Said, type Send } from './view.ts';
+import { isActive, runName, type Decision, type RunView, type Said, type Send } from './view.ts';
 import { sameWanted, unitTarget } from './wanted.ts';
 
 /**
@@ -49,7 +49,8 @@ export interface RunHouse {
   standingOf(ref: NodeRef): Member['standing'];
   /** By the operator's or its own wish it gets no new work. */
   isLeaving(ref: NodeRef): boolean;
-  candidatesFor(run: RunRecord): readonly RunCandidate[];
+  /** @param refused node ids of those that have refused the run */
+  workersFor(run: RunRecord, refused: ReadonlySet<string>): Pick<RunView, 'candidates' | 'draining'>;
   /** Workers that may connect soon. */
   awaited(): number;
   /** This master withholds its permit until it has stopped what it should not run. */
@@ -276,7 +277,7 @@ export class RunControl {
         const storedUpTo = this.#house.ledger.storedUpTo({ runId: run.id, assignment, incarnation });
         return owner.view(this.#standing(owner, atMs), this.#house.isLeaving(owner.ref), storedUpTo);
       }),
-      candidates: this.#house.candidatesFor(run).filter(({ node }) => !refused.has(node.nodeId)),
+      ...this.#house.workersFor(run, refused),
       awaited: this.#house.awaited(),
       stoppingForMs: this.#stoppingSinceMs === null ? 0 : atMs - this.#stoppingSinceMs,
     };

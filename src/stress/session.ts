@@ -308,7 +308,7 @@ export class MasterSession {
       send,
       standingOf: (ref) => context.standingOf(ref),
       isLeaving: (ref) => this.#workforce.isLeaving(ref),
-      candidatesFor: (run) => this.#workforce.candidatesFor(run),
+      workersFor: (run, refused) => this.#workforce.workersFor(run, refused),
       awaited: () => this.#workforce.awaited(),
       isWithheld: (ref) => this.#strays.isWithheld(ref),
       mayStray: (ref, { runId, number, version }) => {

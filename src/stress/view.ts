@@ -17,6 +17,8 @@ export interface RunView {
   owners: readonly Owner[];
   /** Workers that may get a share now, those that have one included. */
   candidates: readonly RunCandidate[];
+  /** Workers that would be candidates, did they not leave. */
+  draining: number;
   /** Workers that are registered and have not connected yet, as long as it makes sense to wait for them. */
   awaited: number;
   /** How long the run has been STOPPING under this master, ms. */

@@ -1,7 +1,7 @@
 import type { MasterContext, Member, NodeRef } from '../cluster/ports.ts';
 import { nowMs } from '../lib/clock.ts';
 import type { RunRecord } from './ports.ts';
-import type { RunCandidate } from './view.ts';
+import type { RunCandidate, RunView } from './view.ts';
 
 /** How long a worker has been here before a running run is rebalanced for it; and how long a new master waits for those that are registered. */
 export const SETTLE_MS = 3_000;
@@ -56,12 +56,14 @@ export class Workforce {
     return workers.filter(({ connected, registered, leaving }) => registered && !connected && !leaving).length;
   }
 
-  candidatesFor(run: RunRecord): RunCandidate[] {
-    const wantedLabels = Object.entries(run.placement.labels);
-    const fitting = [...this.#byProcess().values()]
-      .filter(({ connected, standing, leaving, draining }) => connected && standing === 'live' && !leaving && !draining)
-      .filter(({ node }) => node.roles.includes('worker'))
-      .filter(({ node }) => wantedLabels.every(([name, value]) => node.labels[name] === value));
+  /** @param refused node ids of those that have refused the run */
+  workersFor(run: RunRecord, refused: ReadonlySet<string>): Pick<RunView, 'candidates' | 'draining'> {
+    const all = this.#fitting(run).filter(({ node }) => !refused.has(node.nodeId));
+    const staying = all.filter(({ leaving, draining }) => !leaving && !draining);
+    return { candidates: this.#candidatesOf(run, staying), draining: all.length - staying.length };
+  }
+
+  #candidatesOf(run: RunRecord, fitting: readonly Member[]): RunCandidate[] {
     const isLimited = fitting.some(({ info }) => info?.capacity != null);
     const loads = isLimited ? this.#options.loadsBeside(run) : new Map<string, number>();
     const atMs = nowMs();
@@ -69,6 +71,13 @@ export class Workforce {
       const capacityLeft = info?.capacity == null ? null : Math.max(0, info.capacity - (loads.get(node.nodeId) ?? 0));
       return { node, info, capacityLeft, settled: atMs - (this.#helloAtMs.get(processOf(node)) ?? atMs) >= SETTLE_MS };
     });
+  }
+
+  #fitting(run: RunRecord): Member[] {
+    const wantedLabels = Object.entries(run.placement.labels);
+    return [...this.#byProcess().values()]
+      .filter(({ connected, standing, node }) => connected && standing === 'live' && node.roles.includes('worker'))
+      .filter(({ node }) => wantedLabels.every(([name, value]) => node.labels[name] === value));
   }
 
   #byProcess(): ReadonlyMap<string, Member> {

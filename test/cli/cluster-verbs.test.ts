@@ -109,12 +109,12 @@ describe('runs', () => {
   test('--detach prints the name of the run, which goes on', async () => {
     expect(run).toMatch(/^tasks\/\d+\/runs\/1$/);
     const shown = await say('runs', 'show', run.replace('tasks/', '').replace('/runs', ''));
-    expect(shown).toMatch(/nodes\/a +40 of 40 +40 +RUNNING/);
+    expect(shown).toMatch(/nodes\/a +100 % +40\/s +RUNNING/);
     expect(await say('runs', 'list', '--state', 'RUNNING')).toContain(run);
   });
 
   test('retune, pause and resume say what has become of it', async () => {
-    expect(await say('runs', 'retune', run, '-q', '60', '--ramp', '1s')).toMatch(/nodes\/a +60 of 60/);
+    expect(await say('runs', 'retune', run, '-q', '60', '--ramp', '1s')).toMatch(/nodes\/a +100 % +\d+(\.\d)?\/s/);
     expect(await say('runs', 'pause', run)).toBe(`${run} is PAUSED\n`);
     expect(await say('runs', 'resume', run)).toMatch(/ is (RUNNING|RETUNING)\n$/);
     const { code, stderr } = await server.run('runs', 'retune', run, '-q', '0');

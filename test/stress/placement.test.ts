@@ -87,7 +87,7 @@ describe('a placement', () => {
     );
     const wrong = await eventually(async () => await cluster.api.getRun(run.taskId + 1n, 1));
     const failed = await cluster.reaches(wrong, 'FAILED');
-    expect(failed.reason).toBe('task.placement.strategy: expected one of even, least-loaded, weighted, found "best"');
+    expect(failed.reason).toBe('placement.strategy: expected one of even, least-loaded, weighted, found "best"');
     await cluster.reaches(run, 'RUNNING');
   });
 });

@@ -561,7 +561,7 @@ describe('reconcile', () => {
 
   it('says why, in a sentence for the log', () => {
     expect(reconcile(viewOf({ owners: [A, B, { ...C, standing: 'gone' }] })).said).toEqual([
-      { kind: 'share.lost', text: 'nodes/c is gone: assignment 3 (200 of 600) is lost' },
+      { kind: 'share.lost', text: 'nodes/c is gone: assignment 3 (33.3 % of the load) is lost' },
     ]);
     const short = viewOf({
       owners: [A, B],
@@ -573,6 +573,22 @@ describe('reconcile', () => {
     );
     const nobody = pending({ candidates: [], run: runOf({ placing: { labels: { zone: 'x' } } }) });
     expect(reconcile(nobody).change?.reason).toBe('expected a connected worker with zone=x, found none');
+    const draining = pending({ candidates: [], draining: 3 });
+    expect(reconcile(draining).change?.reason).toBe('expected a connected worker, found 3, all draining');
+  });
+
+  it('tells of shares as parts of a load, whatever numbers they are made of', () => {
+    const text = (load: object, wanted: Partial<Wanted>) =>
+      reconcile(viewOf({ run: runningOf({ load, applied: WANTED, wanted: { ...WANTED, ...wanted } }) })).said[0]?.text;
+    const thirds = 'a 33.4 %, b 33.3 %, c 33.3 %';
+    expect(text({ rate: 600, duration: '60s' }, { target: 99.7 })).toBe(`retuned: ${thirds} of 99.7/s`);
+    const stages = [{ durationMs: 10_000, target: 0.5, shape: 'ramp' }] as const;
+    expect(text({ rate: 58.37073, duration: '60s' }, { stages })).toMatch(
+      /^retuned: a .* %( of|, b .* % of) 58\.4\/s$/,
+    );
+    expect(text({ users: 30, duration: '60s' }, { target: 300 })).toBe(
+      'retuned: a 33.3 %, b 33.3 %, c 33.3 % of 300 users',
+    );
   });
 
   it('never says something to a worker in the same breath in which it writes', () => {

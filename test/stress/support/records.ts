@@ -121,6 +121,7 @@ export function viewOf(part: Partial<RunView> = {}): RunView {
     asked: null,
     owners: ['a', 'b', 'c'].map((nodeId, i) => ownerOf(recordOf(i + 1, nodeId))),
     candidates: ['a', 'b', 'c'].map((nodeId) => candidateOf(nodeId)),
+    draining: 0,
     awaited: 0,
     stoppingForMs: 0,
     ...part,

@@ -157,6 +157,7 @@ export class World {
       candidates: this.workers
         .filter(({ connected, leaving }) => connected && !leaving)
         .map(({ nodeId }) => candidateOf(nodeId)),
+      draining: 0,
       awaited: 0,
       stoppingForMs: 0,
     };
