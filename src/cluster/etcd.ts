@@ -45,28 +45,37 @@ interface Granted {
   sent: Instant;
 }
 
+/** What speaks to etcd. */
+export interface EtcdClients {
+  client: Pick<Etcd3, 'namespace' | 'lease' | 'leaseClient' | 'auth' | 'close'>;
+  election: Pick<ElectionService, 'campaign'>;
+}
+
+type ClusterOptions = Pick<EtcdOptions, 'cluster' | 'user' | 'password'> & { log: Log };
+
 /** The cluster's coordination in etcd: the keys of cluster `{cluster}` below `/gostress/{cluster}/`. */
 export class EtcdCoordinator implements Coordinator {
-  readonly #options: EtcdOptions;
-  readonly #client: Etcd3;
+  readonly #options: ClusterOptions;
+  readonly #client: EtcdClients['client'];
   readonly #keys: Namespace;
   readonly #prefix: string;
-  readonly #election: ElectionService;
+  readonly #election: EtcdClients['election'];
   readonly #watch: EtcdWatch;
 
-  private constructor(options: EtcdOptions, log: Log) {
+  constructor(options: ClusterOptions, { client, election }: EtcdClients) {
     this.#options = options;
     this.#prefix = prefixOf(options.cluster);
-    const members = new EtcdMembers(options.hosts);
-    this.#client = createClient(options, members);
-    this.#keys = this.#client.namespace(this.#prefix);
-    this.#election = new ElectionService(options, members);
-    this.#watch = new EtcdWatch(this.#keys, () => this.read(), log);
+    this.#client = client;
+    this.#keys = client.namespace(this.#prefix);
+    this.#election = election;
+    this.#watch = new EtcdWatch(this.#keys, () => this.read(), options.log);
   }
 
   /** Does not wait for etcd: the first call does. @throws when a PEM file cannot be read */
   static connect(options: EtcdOptions & { log: Log }): EtcdCoordinator {
-    return new EtcdCoordinator(options, options.log);
+    const members = new EtcdMembers(options.hosts);
+    const client = createClient(options, members);
+    return new EtcdCoordinator(options, { client, election: new ElectionService(options, members) });
   }
 
   async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
