@@ -28,9 +28,11 @@ process.on('unhandledRejection', (error) => {
 const startedMs = performance.now();
 let events = 0;
 let broken = 0;
+const followedMs: number[] = [];
 for (playing = first; playing < first + count; playing++) {
   const outcome = await new World(playing, { trace: values.trace }).play();
   events += outcome.events;
+  if (outcome.followedMs !== null) followedMs.push(outcome.followedMs);
   if (values.trace) console.log(outcome.lines.join('\n'));
   if (outcome.violations.length === 0) continue;
   broken += 1;
@@ -38,5 +40,9 @@ for (playing = first; playing < first + count; playing++) {
   for (const violation of outcome.violations) console.log(`  ${violation}`);
 }
 const seconds = (performance.now() - startedMs) / 1000;
+if (followedMs.length > 0) {
+  const ms = followedMs.sort((a, b) => a - b).map(Math.round);
+  console.log(`${ms.length} masters killed in calm were followed after ${ms[0]} to ${ms.at(-1)} ms`);
+}
 console.log(`${count} seeds, ${events} events, ${broken} broken, ${seconds.toFixed(1)} s`);
 process.exit(broken === 0 ? 0 : 1);

@@ -1,3 +1,5 @@
+import { KEYS } from '../../../src/cluster/etcd-records.ts';
+import { inside } from './globals.ts';
 import type { World } from './world.ts';
 
 /** Faults begin and end within this time; then all is healed. */
@@ -16,6 +18,10 @@ const FAULTS: readonly [weight: number, longestMs: number, fault: Fault][] = [
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'etcd')],
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'sql')],
   [3, 15_000, caught],
+  [1.5, 15_000, claimed],
+  [2, 6_000, unseen],
+  [1, 1, handedOver],
+  [0.3, 10_000, inhibited],
   [2, 15_000, lossy],
   [2, 15_000, slow],
   [1, 15_000, lateExpiry],
@@ -74,6 +80,65 @@ function caught(world: World, untilMs: number): void {
   };
 }
 
+/** Some sentinels do not see the master, which is well. */
+function unseen(world: World, untilMs: number): void {
+  const master = masterOf(world);
+  for (const name of world.withRole('sentinel')) {
+    if (world.dice.chance(0.7)) cutOff(world, untilMs, [name, master]);
+  }
+}
+
+/** A sentinel has just begun to lead a failover, and is killed, frozen, cut off or slow; and the master may answer again. */
+function claimed(world: World, untilMs: number): void {
+  const { dice, clock } = world;
+  const fault = dice.pick([killed, frozen, isolated, slowed]);
+  const isRevived = dice.chance(0.5);
+  const longMs = untilMs - clock.nowMs;
+  world.onCommit = (changes) => {
+    const claim = changes.find((change) => 'put' in change && change.put.startsWith(KEYS.claim));
+    if (claim === undefined || !('put' in claim)) return;
+    world.onCommit = () => undefined;
+    if (clock.nowMs > FAULTS_MS[1]) return;
+    const forMs = Math.min(longMs, 10_000);
+    clock.after(dice.between(0, 20), null, () => {
+      fault(world, clock.nowMs + forMs, claim.value);
+      if (isRevived) revived(world, clock.nowMs + forMs);
+    });
+  };
+}
+
+/** Who is taken for down is not any more, and an operator may see that it is left in peace. */
+function revived(world: World, untilMs: number): void {
+  const name = world.etcd.established?.nodeId;
+  if (name === undefined) return;
+  world.thaw(name);
+  for (const other of [...world.names, 'etcd', 'sql']) {
+    world.cut(name, other, false);
+    world.cut(other, name, false);
+  }
+  if (world.dice.chance(0.3)) inhibited(world, untilMs);
+}
+
+/** An operator wants another master. */
+function handedOver(world: World): void {
+  const host = world.hosts.get(masterOf(world));
+  if (host?.leads !== true || host.control === null) return;
+  world.say('user', `wants another master than ${host.name}`, {});
+  inside.run(host.process, () => host.control!.handOver(null, 'the operator wants it')).catch(() => undefined);
+}
+
+/** An operator pauses automatic failover for a while. */
+function inhibited(world: World, untilMs: number): void {
+  const pause = (reason: string | null): void => {
+    const host = world.hosts.get(masterOf(world));
+    if (host?.leads !== true || host.control === null) return;
+    world.say('user', reason === null ? 'resumes failover' : 'pauses failover', {});
+    inside.run(host.process, () => host.control!.inhibit(reason)).catch(() => undefined);
+  };
+  pause('the operator wants it');
+  world.clock.at(untilMs, null, () => pause(null));
+}
+
 function frozen(world: World, untilMs: number, name = hostOf(world)): void {
   world.freeze(name);
   world.clock.at(untilMs, null, () => world.thaw(name));
@@ -98,9 +163,18 @@ function lossy({ network, dice, clock }: World, untilMs: number): void {
   clock.at(untilMs, null, () => (network.trouble.loss = 0));
 }
 
-function slow({ network, dice, clock }: World, untilMs: number): void {
+function slow(world: World, untilMs: number): void {
+  if (world.dice.chance(0.3)) return slowed(world, untilMs);
+  const { network, dice, clock } = world;
   network.trouble.lagMs = dice.between(20, 2_500);
   clock.at(untilMs, null, () => (network.trouble.lagMs = 0));
+}
+
+/** As `slow`, but of one host. */
+function slowed(world: World, untilMs: number, name = hostOf(world)): void {
+  const { network, dice, clock } = world;
+  network.trouble.lagMsOf.set(name, dice.between(20, 2_500));
+  clock.at(untilMs, null, () => network.trouble.lagMsOf.delete(name));
 }
 
 function lateExpiry({ etcd, dice, clock }: World, untilMs: number): void {

@@ -76,6 +76,8 @@ Object.assign(globalThis, {
   setInterval: timers(true, real.setInterval),
   clearTimeout: clear(real.clearTimeout),
   clearInterval: clear(real.clearInterval),
+  setImmediate: (act: Act, ...args: unknown[]): unknown =>
+    inside.getStore() === undefined ? realImmediate(act, ...args) : setTimeout(act, 0, ...args),
 });
 Math.random = () => inside.getStore()?.random() ?? real.random();
 Date.now = () => inside.getStore()?.wallMs() ?? real.date();

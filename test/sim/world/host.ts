@@ -1,5 +1,14 @@
+import { EtcdCoordinator } from '../../../src/cluster/etcd.ts';
 import { Node } from '../../../src/cluster/node.ts';
-import type { MasterContext, NodeInfo, NodeRecord, Role, WorkerContext } from '../../../src/cluster/ports.ts';
+import type {
+  ClusterControl,
+  Coordinator,
+  MasterContext,
+  NodeInfo,
+  NodeRecord,
+  Role,
+  WorkerContext,
+} from '../../../src/cluster/ports.ts';
 import { DriverRegistry } from '../../../src/cluster/registry.ts';
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import type { Log, LogFields } from '../../../src/lib/log.ts';
@@ -8,7 +17,7 @@ import { STRESS, type StressToWorker } from '../../../src/stress/ports.ts';
 import { StressWorker } from '../../../src/stress/worker.ts';
 import { SimProcess } from './clock.ts';
 import { engineFactory, type SimEngine } from './engine.ts';
-import { SimCoordinator } from './etcd.ts';
+import { etcdClients } from './etcd-clients.ts';
 import { inside } from './globals.ts';
 import { sqlClient } from './sql.ts';
 import type { World } from './world.ts';
@@ -30,12 +39,14 @@ export class Host {
   /** Of each assignment: acknowledged up to here. */
   readonly acked = new Map<string, number>();
   worker: StressWorker | null = null;
+  /** What an operator can ask of it since it has become master. */
+  control: ClusterControl | null = null;
   #drainedAtMs = -Infinity;
   readonly #world: World;
   readonly #stop = new AbortController();
 
   constructor(world: World, name: string, place: number, roles: readonly Role[]) {
-    const { clock, dice, network, etcd, sql } = world;
+    const { clock, dice, network, sql } = world;
     this.#world = world;
     this.name = name;
     this.process = new SimProcess(name, clock, dice, 1 + dice.between(-DRIFT, DRIFT));
@@ -51,13 +62,13 @@ export class Host {
       });
       return new Node({
         node: record,
-        coordinator: new SimCoordinator(etcd, network, clock, name),
+        coordinator: this.#coordinator(),
         fence: roles.includes('candidate') ? fence : null,
         dial: this.#dial(),
         drivers: [STRESS],
         registry,
         timings: DEFAULT_TIMINGS,
-        probe: () => Promise.reject(new Error('no sentinels here')),
+        probe: (to, deadlineMs) => network.ask(name, to, deadlineMs),
         quorum: 1,
         capacity: null,
         senses: {
@@ -65,12 +76,19 @@ export class Host {
             const found = await network.probe(name, to, deadlineMs);
             return world.mutants.probe?.(found) ?? found;
           },
-          createSampler: ({ running }) => ({ latest: () => infoOf(running()), [Symbol.dispose]: () => undefined }),
+          createSampler: ({ running }) => ({
+            latest: () => infoOf(this.process, running()),
+            [Symbol.dispose]: () => undefined,
+          }),
         },
         log: this.#log({}),
       });
     });
-    network.listen(address, this.process, (link, peer) => this.node.accept(link, peer));
+    network.listen(address, {
+      process: this.process,
+      accept: (link, peer) => this.node.accept(link, peer),
+      answer: () => this.node.answer(),
+    });
     inside.run(this.process, () => {
       this.node.run(this.#stop.signal).then(
         () => this.#ended(),
@@ -118,6 +136,20 @@ export class Host {
     this.#world.clock.after(SUPERVISOR_MS, null, () => this.#world.restart(this.name));
   }
 
+  #coordinator(): Coordinator {
+    const { etcd, network, clock, mutants } = this.#world;
+    const options = { cluster: 'sim', user: null, password: null, log: this.#log({}) };
+    const coordinator = new EtcdCoordinator(options, etcdClients(etcd, network, clock, this.name));
+    const { view } = mutants;
+    if (view === undefined) return coordinator;
+    const watch: Coordinator['watch'] = (listener) =>
+      coordinator.watch((seen) => listener(seen && view(seen, this.name)));
+    // Its methods are to be called on itself.
+    return new Proxy(coordinator, {
+      get: (of, key) => (key === 'watch' ? watch : (Reflect.get(of, key) as () => unknown).bind(of)),
+    });
+  }
+
   #worker(): StressWorker {
     const worker = new StressWorker({
       spill: null,
@@ -140,6 +172,7 @@ export class Host {
   }
 
   #masterContext(context: MasterContext): MasterContext {
+    this.control = context.cluster;
     const standingOf: MasterContext['standingOf'] = (ref, address) => {
       const told = context.standingOf(ref, address);
       const standing = this.#world.mutants.standing?.(told, ref, context) ?? told;
@@ -179,7 +212,8 @@ function proxy<T extends object>(whole: T, part: Partial<T>): T {
   return new Proxy(whole, { get: (of, key) => Reflect.get(key in part ? part : of, key) as unknown });
 }
 
-function infoOf(running: number): NodeInfo {
+/** Its CPU is busy at times. */
+function infoOf(process: SimProcess, running: number): NodeInfo {
   const memory = { memory: 0.3, memoryTotalBytes: 8e9, memoryFreeBytes: 5.6e9 };
-  return { cpu: 0.1, cores: 2, ...memory, loopLagP99Ms: 1, capacity: null, running };
+  return { cpu: process.random(), cores: 2, ...memory, loopLagP99Ms: 1, capacity: null, running };
 }

@@ -1,15 +1,22 @@
-import type { Member, NodeRef, ToWorker } from '../../../src/cluster/ports.ts';
+import { KEYS } from '../../../src/cluster/etcd-records.ts';
+import { holdOffUntilMs } from '../../../src/cluster/failover.ts';
+import type { Member, NodeRef, Nomination, ProbeAnswer, ToWorker } from '../../../src/cluster/ports.ts';
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import type { StressToWorker } from '../../../src/stress/ports.ts';
 import type { Assign } from '../../../src/stress/work.ts';
 import { encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
 import type { Sample } from '../../../src/task/sample.ts';
 import type { EngineWatcher, SimEngine } from './engine.ts';
+import type { Change } from './etcd.ts';
 import type { Host } from './host.ts';
 import type { World } from './world.ts';
 
 /** Clocks, and what happens between two ticks of an engine. */
 const SLACK_MS = 1;
+/** A sentinel knows by then of another that sits, and has taken back a vote for which there is no reason any more. */
+const KNOWN_MS = 6_000;
+/** A master that is killed in calm is followed by then; its lease lasts longer. */
+const FOLLOWED_MS = 3_600;
 
 interface Made {
   host: string;
@@ -33,6 +40,11 @@ export class Judge implements EngineWatcher {
   #terms = 0;
   /** Who held each term. */
   readonly #holders = new Map<number, string>();
+  /** Terms that a sentinel ended: its master may believe in it until then. */
+  readonly #believedUntilMs = new Map<number, number>();
+  /** `sentinel address` → of which term a master has answered there each time, and since when. */
+  readonly #answers = new Map<string, { term: number; sinceMs: number }>();
+  followedMs: number | null = null;
 
   constructor(world: World) {
     this.#world = world;
@@ -61,7 +73,9 @@ export class Judge implements EngineWatcher {
     const masters = [...hosts.values()].filter(({ node }) => node.mastership() !== null);
     for (const { name, node } of masters) this.#isHeld(node.mastership()!.term, `${name} ${node.record.incarnation}`);
     if (masters.length < 2) return;
-    const leading = masters.filter((host) => host.leads);
+    const { nowMs } = this.#world.clock;
+    const isOver = ({ node }: Host) => nowMs < (this.#believedUntilMs.get(node.mastership()!.term) ?? -Infinity);
+    const leading = masters.filter((host) => host.leads && !isOver(host));
     if (leading.length > 1 && isEtcdHonest) this.violated(`S6: ${namesOf(leading)} may act at the same time`);
   }
 
@@ -71,6 +85,66 @@ export class Judge implements EngineWatcher {
     if (before !== undefined && before !== holder) this.violated(`S1: term ${term} of ${before} is ${holder}'s too`);
     const newest = Math.max(...this.#holders.keys());
     if (before === undefined && term < newest) this.violated(`S1: term ${term} begins after term ${newest}`);
+  }
+
+  /** What came of a sentinel's probe. */
+  probed(from: string, address: string, answer: ProbeAnswer | null): void {
+    const key = `${from} ${address}`;
+    if (answer?.isMaster !== true) this.#answers.delete(key);
+    else if (this.#answers.get(key)?.term !== answer.term) {
+      this.#answers.set(key, { term: answer.term, sinceMs: this.#world.clock.nowMs });
+    }
+  }
+
+  /** S10: a sentinel ends a term only while those agree that must, and have reason to. */
+  commit(changes: readonly Change[]): void {
+    const put = changes.find((change) => 'put' in change && change.put === KEYS.nomination);
+    if (put === undefined || !('put' in put)) return;
+    const { by, forTerm, nodeId } = JSON.parse(put.value) as Nomination;
+    if (by === 'operator') return;
+    const { etcd, clock } = this.#world;
+    const { established, lock } = etcd;
+    const isEnded = changes.some((change) => 'delete' in change && change.delete === lock?.key);
+    if (established?.term !== forTerm || !isEnded) {
+      return this.violated(`S10: ${by} names ${nodeId} to follow term ${forTerm}, and does not end it`);
+    }
+    this.#believedUntilMs.set(forTerm, clock.nowMs + DEFAULT_TIMINGS.leaseTtlMs);
+    const sitting = etcd.list(KEYS.sentinels).filter(({ sinceMs }) => clock.nowMs - sinceMs > KNOWN_MS);
+    const voters = etcd.list(`${KEYS.votes}${forTerm}/`).map(({ key }) => key.split('/').at(-1)!);
+    if (2 * voters.length <= sitting.length || voters.length === 0) {
+      this.violated(`S10: ${by} ends term ${forTerm} by ${voters.length} votes of ${sitting.length} sentinels`);
+    }
+    if (etcd.get(KEYS.inhibit) !== null) this.violated(`S10: ${by} ends term ${forTerm}; an operator has paused that`);
+    const { address } = JSON.parse(lock!.value) as Host['record'];
+    for (const voter of voters) {
+      const seen = this.#answers.get(`${voter} ${address}`);
+      if (seen?.term === forTerm && clock.nowMs - seen.sinceMs > KNOWN_MS) {
+        this.violated(`S10: ${by} ends term ${forTerm} by the vote of ${voter}, which its master answers all the time`);
+      }
+    }
+  }
+
+  /** L4: this master is about to be killed, and whether sentinels can be expected to see to it. */
+  killedInCalm({ name }: Host): void {
+    const { etcd, hosts, clock } = this.#world;
+    const begun = etcd.terms.map(({ atMs }) => atMs);
+    const sitting = etcd.list(KEYS.sentinels).map(({ key }) => key.slice(KEYS.sentinels.length));
+    const others = [...hosts.values()].filter((host) => host.name !== name && !host.process.isDead);
+    const isOthers = (nodeId: string) => others.some((host) => host.name === nodeId);
+    const isExpected =
+      2 * sitting.filter(isOthers).length > sitting.length &&
+      this.#world.withRole('candidate').some(isOthers) &&
+      etcd.get(KEYS.inhibit) === null &&
+      // What each of them takes for a failover is a new term, though not each new term.
+      Math.max(begun.at(-1)!, holdOffUntilMs(begun.slice(1))) + DEFAULT_TIMINGS.termSettleMs < clock.nowMs;
+    if (!isExpected) return;
+    const killedMs = clock.nowMs;
+    const { length } = begun;
+    clock.after(FOLLOWED_MS, null, () => {
+      const next = etcd.terms[length];
+      if (next === undefined) this.violated(`L4: nobody has followed ${name} within ${FOLLOWED_MS} ms`);
+      else this.followedMs = next.atMs - killedMs;
+    });
   }
 
   /** S7: the parts that are loaded never sum to more than the whole. */

@@ -1,4 +1,5 @@
 import './globals.ts';
+import { EtcdSeat } from '../../../src/cluster/etcd-seat.ts';
 import { RenewedLease } from '../../../src/cluster/lease.ts';
 import { PermitHolder } from '../../../src/cluster/permit.ts';
 import { nowMs } from '../../../src/lib/clock.ts';
@@ -22,8 +23,8 @@ export interface Mutant {
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  { name: 'the database has no fence', breaks: ['S2'], seed: 31, world: { sql: { noFence: true } } },
-  { name: 'a repeated sample is added', breaks: ['S4'], seed: 14, world: { sql: { addsOnDuplicate: true } } },
+  { name: 'the database has no fence', breaks: ['S2'], seed: 130, world: { sql: { noFence: true } } },
+  { name: 'a repeated sample is added', breaks: ['S4'], seed: 45, world: { sql: { addsOnDuplicate: true } } },
   {
     name: 'a permit counts from the arrival of the echo',
     breaks: ['S9', 'S7'],
@@ -66,7 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a raise is sent before the lowering is acknowledged',
     breaks: ['S7'],
-    seed: 23,
+    seed: 90,
     patch: () =>
       replace(OwnerState.prototype, 'commanded', (original) => {
         return function (this: OwnerState, told, atMs) {
@@ -95,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker that has what is no longer its own keeps its permit',
     breaks: ['S7'],
-    seed: 1,
+    seed: 45,
     patch: () => {
       const undo = [
         replace(Strays.prototype, 'withhold', () => () => undefined),
@@ -107,6 +108,32 @@ export const MUTANTS: readonly Mutant[] = [
       ];
       return () => undo.forEach((each) => each());
     },
+  },
+  {
+    name: 'a sentinel counts its own vote for two',
+    breaks: ['S10'],
+    seed: 1,
+    world: {
+      view: (told, nodeId) => {
+        const own = told.sentinels.find((sentinel) => sentinel.nodeId === nodeId);
+        const other = told.sentinels.findIndex((sentinel) => sentinel.nodeId !== nodeId);
+        return own === undefined ? told : { ...told, sentinels: told.sentinels.map((s, i) => (i === other ? own : s)) };
+      },
+    },
+  },
+  {
+    name: 'a sentinel knows of no other',
+    breaks: ['S10'],
+    seed: 1,
+    world: {
+      view: (told, nodeId) => ({ ...told, sentinels: told.sentinels.filter((each) => each.nodeId === nodeId) }),
+    },
+  },
+  {
+    name: 'nobody leads a failover',
+    breaks: ['L4'],
+    seed: 1,
+    patch: () => replace(EtcdSeat.prototype, 'claim', () => () => Promise.resolve(false)),
   },
 ];
 

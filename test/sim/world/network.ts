@@ -1,4 +1,13 @@
-import type { Accept, Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../../../src/cluster/ports.ts';
+import type {
+  Accept,
+  Dial,
+  Link,
+  LinkClosed,
+  LinkHandlers,
+  ProbeAnswer,
+  ToMaster,
+  ToWorker,
+} from '../../../src/cluster/ports.ts';
 import { CodedError } from '../../../src/lib/errors.ts';
 import type { Dice, SimClock, SimProcess } from './clock.ts';
 import { inside } from './globals.ts';
@@ -18,16 +27,31 @@ export interface Trouble {
   cut: Set<string>;
   /** A request or an answer of a call is lost with this probability. */
   loss: number;
-  /** Messages take up to so much longer, ms. */
+  /** Messages take up to so much longer, ms … */
   lagMs: number;
+  /** … or those from and to a place. */
+  lagMsOf: Map<Place, number>;
 }
+
+/** What a process does at its port. */
+interface Listener {
+  process: SimProcess;
+  accept: Accept;
+  /** To a probe; null: it is still starting. */
+  answer: () => ProbeAnswer | null;
+}
+
+/** An answer to a probe, or why there is none. */
+type Probed = ProbeAnswer | 'nothing came' | 'connection refused' | 'it is still starting';
 
 /** The network between places: calls to servers, streams between nodes, and the ports of processes. */
 export class SimNetwork {
-  readonly trouble: Trouble = { cut: new Set(), loss: 0, lagMs: 0 };
+  /** What came of each probe: for the judge. */
+  onProbed: (from: Place, address: string, answer: ProbeAnswer | null) => void = () => undefined;
+  readonly trouble: Trouble = { cut: new Set(), loss: 0, lagMs: 0, lagMsOf: new Map() };
   readonly #clock: SimClock;
   readonly #dice: Dice;
-  readonly #listeners = new Map<string, { process: SimProcess; accept: Accept }>();
+  readonly #listeners = new Map<string, Listener>();
   readonly #streams = new Set<Stream>();
 
   constructor(clock: SimClock, dice: Dice) {
@@ -39,8 +63,10 @@ export class SimNetwork {
     return this.trouble.cut.has(`${a} ${b}`) || this.trouble.cut.has(`${b} ${a}`);
   }
 
-  delayMs(): number {
-    return this.#dice.between(...DELAY_MS) + (this.trouble.lagMs > 0 ? this.#dice.between(0, this.trouble.lagMs) : 0);
+  delayMs(a: Place, b: Place): number {
+    const { lagMs, lagMsOf } = this.trouble;
+    const mostMs = Math.max(lagMs, lagMsOf.get(a) ?? 0, lagMsOf.get(b) ?? 0);
+    return this.#dice.between(...DELAY_MS) + (mostMs > 0 ? this.#dice.between(0, mostMs) : 0);
   }
 
   // --- Calls -----------------------------------------------------------------------------------------------------
@@ -58,10 +84,10 @@ export class SimNetwork {
     const deadline = process.after(deadlineMs, late);
     const isLost = (): boolean => this.isCut(from, server) || this.#dice.chance(this.trouble.loss);
     if (isLost()) return promise;
-    this.#clock.after(this.delayMs(), null, () => {
+    this.#clock.after(this.delayMs(from, server), null, () => {
       const outcome = attempt(work);
       if (isLost()) return;
-      this.#clock.after(this.delayMs(), process, () => {
+      this.#clock.after(this.delayMs(from, server), process, () => {
         deadline.cancel();
         if ('error' in outcome) reject(outcome.error);
         else resolve(outcome.value);
@@ -72,14 +98,14 @@ export class SimNetwork {
 
   // --- Streams ---------------------------------------------------------------------------------------------------
 
-  listen(address: string, process: SimProcess, accept: Accept): void {
-    this.#listeners.set(address, { process, accept });
+  listen(address: string, listener: Listener): void {
+    this.#listeners.set(address, listener);
   }
 
   dialler(from: Place, process: SimProcess): Dial {
     return (address, handlers) => {
       const stream = new Stream(this, this.#clock, from, process, handlers);
-      this.#clock.after(this.delayMs(), null, () => this.#open(stream, address));
+      this.#clock.after(this.delayMs(from, from), null, () => this.#open(stream, address));
       return stream.worker;
     };
   }
@@ -112,8 +138,38 @@ export class SimNetwork {
     if (!isCut) stream.flow();
     // The kernel of a dead process's host says so at once, if it can be reached.
     if (a.isDead || b.isDead) {
-      this.#clock.after(isCut ? KEEPALIVE_MS : this.delayMs() + 5, null, () => stream.break('connection reset'));
+      this.#clock.after(isCut ? KEEPALIVE_MS : this.delayMs(a.name, b.name) + 5, null, () =>
+        stream.break('connection reset'),
+      );
     } else if (isCut || a.isFrozen || b.isFrozen) stream.suspect(KEEPALIVE_MS);
+  }
+
+  // --- Probes -----------------------------------------------------------------------------------------------------
+
+  /** Asks the process at an address how it is. @throws CodedError UNAVAILABLE */
+  async ask(from: Place, address: string, deadlineMs: number): Promise<ProbeAnswer> {
+    const answer = await this.#askedBy(inside.getStore() as SimProcess, from, address, deadlineMs);
+    this.onProbed(from, address, typeof answer === 'string' ? null : answer);
+    if (typeof answer !== 'string') return answer;
+    throw new CodedError('UNAVAILABLE', `${address} does not answer a probe: ${answer}`);
+  }
+
+  #askedBy(process: SimProcess, from: Place, address: string, deadlineMs: number): Promise<Probed> {
+    const { promise, resolve } = Promise.withResolvers<Probed>();
+    const isLost = (to: Place): boolean => this.isCut(from, to) || this.#dice.chance(this.trouble.loss);
+    process.after(deadlineMs, () => resolve('nothing came'));
+    this.#clock.after(this.delayMs(from, from), null, () => {
+      const listener = this.#listeners.get(address);
+      const to = listener?.process.name ?? from;
+      const answer = (found: Probed) => this.#clock.after(this.delayMs(from, to), process, () => resolve(found));
+      if (isLost(to)) return;
+      if (listener === undefined || listener.process.isDead) return void answer('connection refused');
+      this.#clock.after(0, listener.process, () => {
+        const found = listener.answer() ?? 'it is still starting';
+        if (!isLost(to)) answer(found);
+      });
+    });
+    return promise;
   }
 
   // --- Ports -----------------------------------------------------------------------------------------------------
@@ -123,11 +179,11 @@ export class SimNetwork {
     const process = inside.getStore() as SimProcess;
     const { promise, resolve } = Promise.withResolvers<'open' | 'refused' | 'unknown'>();
     process.after(deadlineMs, () => resolve('unknown'));
-    this.#clock.after(this.delayMs(), null, () => {
+    this.#clock.after(this.delayMs(from, from), null, () => {
       const listener = this.#listeners.get(address);
       if (listener !== undefined && this.isCut(from, listener.process.name)) return;
       const state = listener === undefined || listener.process.isDead ? 'refused' : 'open';
-      this.#clock.after(this.delayMs(), process, () => resolve(state));
+      this.#clock.after(this.delayMs(from, from), process, () => resolve(state));
     });
     return promise;
   }
@@ -275,7 +331,10 @@ class End<Out, In> implements Link<Out> {
     if (other.handlers === null || other.process === null || this.#stream.isCut) return;
     for (const message of this.#queue.splice(0)) {
       this.#underWay += 1;
-      this.#arrivesMs = Math.max(this.#arrivesMs, this.#clock.nowMs + this.#network.delayMs());
+      this.#arrivesMs = Math.max(
+        this.#arrivesMs,
+        this.#clock.nowMs + this.#network.delayMs(this.process!.name, other.process.name),
+      );
       this.#clock.at(this.#arrivesMs, other.process, () => {
         this.#underWay -= 1;
         this.#freed();

@@ -1,5 +1,5 @@
 import { inside, loaded } from './globals.ts';
-import type { MasterContext, NodeRef, Role } from '../../../src/cluster/ports.ts';
+import type { CoordinatorView, MasterContext, NodeRef, Role } from '../../../src/cluster/ports.ts';
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import { nowMs } from '../../../src/lib/clock.ts';
 import type { LogFields } from '../../../src/lib/log.ts';
@@ -7,7 +7,7 @@ import { DEFAULT_PLACEMENT } from '../../../src/stress/ports.ts';
 import { FINAL_STATES } from '../../../src/task/status.ts';
 import { taskOf } from '../../stress/support/records.ts';
 import { Dice, SimClock } from './clock.ts';
-import { SimEtcd } from './etcd.ts';
+import { SimEtcd, type Change, type EtcdMutants } from './etcd.ts';
 import { planFaults } from './faults.ts';
 import { Host } from './host.ts';
 import { Judge, type Standing } from './judge.ts';
@@ -20,9 +20,12 @@ loaded();
 /** What is done wrong on purpose, to see that it is noticed. */
 export interface Mutants {
   sql?: SqlMutants;
-  /** What the master's driver believes of a process, instead of what the kit says. */
+  etcd?: EtcdMutants;
+  /** What a node takes for what etcd told it. */
+  view?: (told: CoordinatorView, nodeId: string) => CoordinatorView;
   /** What a look at a port is taken for. */
   probe?: (found: PortState) => PortState;
+  /** What the master's driver believes of a process, instead of what the kit says. */
   standing?: (told: Standing, ref: NodeRef, context: MasterContext) => Standing;
 }
 
@@ -33,6 +36,8 @@ export interface Outcome {
   simulatedMs: number;
   /** What happened, one line each; only with `trace`. */
   lines: readonly string[];
+  /** How long there was no master after the last one was killed, with sentinels and without any other trouble; null: that was not so. */
+  followedMs: number | null;
   /** The same for the same seed, always. */
   fingerprint: string;
 }
@@ -41,6 +46,9 @@ const HEALED_MS = 50_000;
 /** What is to come after the healing comes within this time. */
 const PATIENCE_MS = 240_000;
 const START_MS = 2_000;
+/** A killed master is followed once more, when nothing else befalls the cluster any more: by sentinels, if there are any. */
+const CALM_MS = HEALED_MS + 30_000;
+const AFTER_CALM_MS = 4_000;
 
 /** A cluster of whole nodes on one simulated clock; the seed decides everything. */
 export class World {
@@ -57,6 +65,8 @@ export class World {
   /** `name incarnation` of processes that were killed while they worked. */
   readonly killed = new Set<string>();
   readonly moving: 'strict' | 'fast';
+  /** Something is about to be written into etcd: for faults that wait for it. */
+  onCommit: (changes: readonly Change[]) => void = () => undefined;
   /** etcd has lost its data. */
   wasWiped = false;
   /** etcd ended leases before their time: until then their holders may believe in them. */
@@ -72,12 +82,22 @@ export class World {
     this.mutants = mutants;
     this.dice = new Dice(seed);
     this.network = new SimNetwork(this.clock, this.dice);
-    this.etcd = new SimEtcd(this.clock, this.dice);
+    this.etcd = new SimEtcd(this.clock, this.dice, mutants.etcd ?? {});
     this.sql = new SimSql(mutants.sql ?? {});
     this.judge = new Judge(this);
     this.sql.onWrite = (term, what) => this.judge.wrote(term, what);
+    this.network.onProbed = (from, address, answer) => this.judge.probed(from, address, answer);
+    this.etcd.onCommit = (changes) => {
+      this.judge.commit(changes);
+      this.onCommit(changes);
+    };
     this.#roles = rolesOf(this.dice);
     this.moving = this.dice.chance(0.85) ? 'strict' : 'fast';
+  }
+
+  /** Whose node has the role. */
+  withRole(role: Role): readonly string[] {
+    return this.names.filter((name) => this.#roles.get(name)!.includes(role));
   }
 
   /** Plays it to its end, or to the first violation. */
@@ -94,7 +114,8 @@ export class World {
     this.clock.at(HEALED_MS, null, () => this.heal());
     const look = () => this.judge.look();
     const isBroken = () => this.judge.violations.length > 0;
-    await this.clock.run(HEALED_MS + 30_000, look, isBroken);
+    if (this.withRole('sentinel').length > 0) this.clock.at(CALM_MS, null, () => this.#killInCalm());
+    await this.clock.run(CALM_MS + AFTER_CALM_MS, look, isBroken);
     for (let more = 0; more < PATIENCE_MS && !this.#isQuiet() && !isBroken(); more += 1_000) {
       await this.clock.run(this.clock.nowMs + 1_000, look, isBroken);
     }
@@ -102,8 +123,8 @@ export class World {
     const { events, nowMs: simulatedMs } = this.clock;
     for (const host of this.hosts.values()) host.process.kill();
     const fingerprint = (this.#hash >>> 0).toString(16).padStart(8, '0');
-    const { violations } = this.judge;
-    return { seed: this.#seed, violations, events, simulatedMs, lines: this.#lines ?? [], fingerprint };
+    const { violations, followedMs } = this.judge;
+    return { seed: this.#seed, violations, events, simulatedMs, followedMs, lines: this.#lines ?? [], fingerprint };
   }
 
   say(who: string, text: string, fields: LogFields): void {
@@ -131,7 +152,7 @@ export class World {
     const host = this.hosts.get(name);
     if (host === undefined || host.process.isDead) return;
     this.say('fault', `${name} is killed`, {});
-    this.killed.add(`${name} ${host.record.incarnation}`);
+    if (!host.isIdle) this.killed.add(`${name} ${host.record.incarnation}`);
     host.process.kill();
     this.network.changed();
   }
@@ -162,6 +183,14 @@ export class World {
     this.network.changed();
   }
 
+  /** The master is killed while all others are well. */
+  #killInCalm(): void {
+    const host = [...this.hosts.values()].find(({ leads }) => leads);
+    if (host?.isIdle !== true) return;
+    this.judge.killedInCalm(host);
+    this.kill(host.name);
+  }
+
   /** All leases end before their time: the one fault that takes the floor from under them. */
   endLeases(isWiped: boolean): void {
     this.say('fault', isWiped ? 'etcd has lost its data' : 'etcd ends all leases', {});
@@ -175,6 +204,7 @@ export class World {
     this.say('fault', 'all is healed', {});
     Object.assign(this.network.trouble, { loss: 0, lagMs: 0 });
     this.network.trouble.cut.clear();
+    this.network.trouble.lagMsOf.clear();
     this.etcd.lateExpiryMs = 0;
     this.network.changed();
     for (const name of this.names) {
@@ -229,7 +259,7 @@ export class World {
   }
 }
 
-/** Three to five hosts; at least two may become master, and at least two work. */
+/** Three to five hosts, of which at least two may become master and two work; no sentinel, one, or three, there or beside them. */
 function rolesOf(dice: Dice): Map<string, readonly Role[]> {
   const count = 3 + Math.floor(dice.between(0, 3));
   const roles = new Map<string, readonly Role[]>();
@@ -237,6 +267,12 @@ function rolesOf(dice: Dice): Map<string, readonly Role[]> {
     const isBoth = dice.chance(0.5);
     const one: Role = i <= 2 ? 'candidate' : 'worker';
     roles.set(`n${i}`, isBoth || (i === 2 && count === 3) ? ['candidate', 'worker'] : [one]);
+  }
+  const sentinels = dice.chance(0.6) ? dice.pick([1, 3]) : 0;
+  for (let i = 1; i <= sentinels; i++) {
+    const beside = dice.chance(0.5) ? roles.get(`n${i}`) : undefined;
+    if (beside === undefined) roles.set(`s${i}`, ['sentinel']);
+    else roles.set(`n${i}`, [...beside, 'sentinel']);
   }
   return roles;
 }

@@ -1,0 +1,195 @@
+import { EventEmitter } from 'node:events';
+import { CALL_DEADLINE_MS } from '../../../src/cluster/etcd-client.ts';
+import type { LeaderKey } from '../../../src/cluster/etcd-election.ts';
+import type { EtcdClients } from '../../../src/cluster/etcd.ts';
+import type { SimClock, SimProcess } from './clock.ts';
+import type { Change, Compare, Key, SimEtcd } from './etcd.ts';
+import { inside } from './globals.ts';
+import type { SimNetwork } from './network.ts';
+
+/** A call to etcd over the network. */
+type Call = <T>(work: () => T, deadlineMs?: number) => Promise<T>;
+
+/** An instant of the wall clock, as gRPC has it. */
+interface CallOptions {
+  deadline?: number;
+}
+
+/** The clients of one process: so much of etcd3 and of the election service as the production code uses. */
+export function etcdClients(etcd: SimEtcd, network: SimNetwork, clock: SimClock, host: string): EtcdClients {
+  const call: Call = (work, deadlineMs = CALL_DEADLINE_MS) => network.call(host, 'etcd', deadlineMs, work);
+  const onHint = (act: () => void): (() => void) => {
+    const process = inside.getStore() as SimProcess;
+    return etcd.onChange(() => {
+      // A watch is a hint: an event may be lost.
+      if (!network.isCut(host, 'etcd')) clock.after(network.delayMs(host, 'etcd'), process, act);
+    });
+  };
+  const client = {
+    namespace: () => namespace(etcd, call, onHint),
+    lease: (ttlSeconds: number) => lease(etcd, call, ttlSeconds * 1000),
+    leaseClient: { leaseRevoke: ({ ID }: { ID: string }) => call(() => etcd.revoke(ID)) },
+    close: () => undefined,
+  };
+  const campaign: EtcdClients['election']['campaign'] = ({ name, lease: leaseId, value }, { deadlineMs, signal }) => {
+    const { promise, resolve, reject } = Promise.withResolvers<LeaderKey | null>();
+    const process = inside.getStore() as SimProcess;
+    setTimeout(() => resolve(null), deadlineMs);
+    signal.addEventListener('abort', () => resolve(null), { once: true });
+    if (signal.aborted) resolve(null);
+    const won = (rev: number): void => {
+      if (network.isCut(host, 'etcd')) return;
+      clock.after(network.delayMs(host, 'etcd'), process, () =>
+        resolve({ key: `${name}/${leaseId}`, rev: String(rev) }),
+      );
+    };
+    call(() => etcd.campaign(leaseId, value, won), deadlineMs).catch(reject);
+    return promise;
+  };
+  return { client: client as unknown as EtcdClients['client'], election: { campaign } };
+}
+
+function lease(etcd: SimEtcd, call: Call, ttlMs: number) {
+  let id = '';
+  let isLost = false;
+  return {
+    grant: async () => (id = await call(() => etcd.grant(ttlMs))),
+    keepaliveOnce: async (options: CallOptions) => {
+      isLost = !(await call(() => etcd.renew(id), leftMs(options)));
+      if (isLost) throw new Error('the lease is gone');
+    },
+    revoke: (options: CallOptions) => call(() => etcd.revoke(id), leftMs(options)),
+    revoked: () => isLost,
+  };
+}
+
+/** Keys after the cluster's prefix: there is one cluster only. */
+function namespace(etcd: SimEtcd, call: Call, onHint: (act: () => void) => () => void) {
+  return {
+    get: (key: string) => new Read(call, () => [etcd.get(key)].filter((found) => found !== null)),
+    getAll: () =>
+      Object.assign(new Read(call, () => etcd.list('')), {
+        prefix: (prefix: string) => new Read(call, () => etcd.list(prefix)),
+      }),
+    put: (key: string) => new Put(etcd, call, key),
+    delete: () => ({ key: (key: string) => new Write(etcd, call, { delete: key }) }),
+    if: (...first: Condition) => new Transaction(etcd, call).and(...first),
+    watch: () => ({ prefix: () => ({ watcher: () => new Watcher(onHint) }) }),
+  };
+}
+
+class Read {
+  readonly #call: Call;
+  readonly #find: () => Key[];
+  #options: CallOptions = {};
+
+  constructor(call: Call, find: () => Key[]) {
+    this.#call = call;
+    this.#find = find;
+  }
+
+  options(options: CallOptions): this {
+    this.#options = options;
+    return this;
+  }
+
+  async exec() {
+    const found = await this.#call(this.#find, leftMs(this.#options));
+    return {
+      kvs: found.map(({ key, value, create, mod, lease }) => ({
+        key: Buffer.from(key),
+        value: Buffer.from(value),
+        create_revision: String(create),
+        mod_revision: String(mod),
+        lease: lease?.id ?? '0',
+      })),
+    };
+  }
+
+  async string(): Promise<string | null> {
+    return (await this.exec()).kvs[0]?.value.toString() ?? null;
+  }
+}
+
+/** Done by itself, or as a part of a transaction. */
+class Write {
+  readonly #etcd: SimEtcd;
+  readonly #call: Call;
+  change: Change;
+
+  constructor(etcd: SimEtcd, call: Call, change: Change) {
+    this.#etcd = etcd;
+    this.#call = call;
+    this.change = change;
+  }
+
+  exec(): Promise<boolean> {
+    return this.#call(() => this.#etcd.commit([], [this.change]));
+  }
+}
+
+class Put extends Write {
+  #put: Extract<Change, { put: string }>;
+
+  constructor(etcd: SimEtcd, call: Call, key: string) {
+    const put = { put: key, value: '', leaseId: null };
+    super(etcd, call, put);
+    this.#put = put;
+  }
+
+  value(value: string): this {
+    this.change = this.#put = { ...this.#put, value };
+    return this;
+  }
+
+  lease(leaseId: string): this {
+    this.change = this.#put = { ...this.#put, leaseId };
+    return this;
+  }
+}
+
+type Condition = [key: string, column: Compare['column'], operator: Compare['operator'], operand: string | number];
+
+class Transaction {
+  readonly #etcd: SimEtcd;
+  readonly #call: Call;
+  readonly #compares: Compare[] = [];
+  #changes: readonly Change[] = [];
+
+  constructor(etcd: SimEtcd, call: Call) {
+    this.#etcd = etcd;
+    this.#call = call;
+  }
+
+  and(...[key, column, operator, operand]: Condition): this {
+    this.#compares.push({ key, column, operator, operand: String(operand) });
+    return this;
+  }
+
+  then(...writes: readonly Write[]): this {
+    this.#changes = writes.map(({ change }) => change);
+    return this;
+  }
+
+  async commit(): Promise<{ succeeded: boolean }> {
+    return { succeeded: await this.#call(() => this.#etcd.commit(this.#compares, this.#changes)) };
+  }
+}
+
+class Watcher extends EventEmitter {
+  readonly #close: () => void;
+
+  constructor(onHint: (act: () => void) => () => void) {
+    super();
+    this.#close = onHint(() => this.emit('data'));
+  }
+
+  cancel(): Promise<void> {
+    this.#close();
+    return Promise.resolve();
+  }
+}
+
+function leftMs({ deadline }: CallOptions): number {
+  return deadline === undefined ? CALL_DEADLINE_MS : Math.max(0, deadline - Date.now());
+}
