@@ -72,6 +72,8 @@ export class RunControl {
   readonly #house: RunHouse;
   readonly #log: Log;
   readonly #owners = new Map<number, OwnerState>();
+  /** Assignments that are being written off, of which it is not known yet whether that is stored. */
+  readonly #writtenOff = new Set<number>();
   readonly #clock: RunClock;
   #asked: Plan | null = null;
   #stoppingSinceMs: number | null = null;
@@ -150,6 +152,7 @@ export class RunControl {
       const known = this.#owners.get(record.number);
       if (known === undefined || !isDeepStrictEqual(known.record, record)) this.#wrote(record);
     }
+    this.#writtenOff.clear();
     if (run.plan !== null) this.#begun(wallElapsedMs(run));
   }
 
@@ -169,10 +172,10 @@ export class RunControl {
     };
     const told = entries.filter((entry) => ownerOf(entry) !== undefined).map(({ elapsedMs }) => elapsedMs);
     if (told.length > 0 && this.#clock.heard(Math.max(...told))) this.#beginLive();
-    return entries.filter((entry) => {
-      const owner = ownerOf(entry);
-      return entry.finalSeq === null && (owner === undefined || !isActive(owner));
-    });
+    // Of one that is back while its share is being written off: others have that as soon as it is stored.
+    const isIts = (entry: RunningAssignment, owner = ownerOf(entry)): boolean =>
+      owner !== undefined && isActive(owner) && !this.#writtenOff.has(entry.assignment);
+    return entries.filter((entry) => entry.finalSeq === null && !isIts(entry));
   }
 
   message(from: NodeRef, message: Exclude<StressToMaster, { type: 'samples' }>): void {
@@ -294,6 +297,7 @@ export class RunControl {
   async #write({ records, change, said, asked }: Decision): Promise<void> {
     const { store, term } = this.#house;
     if (records.length > 0) {
+      for (const { number, state } of records) if (state === 'LOST') this.#writtenOff.add(number);
       check(await store.putAssignments(term, records));
       for (const record of records) this.#wrote(record);
     }
@@ -309,6 +313,7 @@ export class RunControl {
   }
 
   #wrote(record: AssignmentRecord): void {
+    this.#writtenOff.delete(record.number);
     const key = { runId: record.runId, assignment: record.number, incarnation: record.incarnation };
     const owner = this.#owners.get(record.number);
     if (owner === undefined) {

@@ -51,6 +51,31 @@ describe('a master whose write was carried out, and the answer lost', () => {
     await cluster.api.stopRun(run.taskId, 1);
     await cluster.reaches(run, 'DONE');
   });
+
+  // Found by the simulation: its share was given to others while it had a permit again.
+  it('writes off the share of a worker that is back meanwhile: it gets no permit until it has stopped', async () => {
+    await using cluster = await FakeCluster.start('a', 'b');
+    const run = await cluster.start(LONG);
+    await cluster.underWay(run);
+    const b = cluster.worker('b')!;
+    const permit = () => cluster.master!.permits.get('b');
+    b.mute = true;
+    let isPermitted = permit();
+    cluster.loseAnswerOf = 'putAssignments';
+    cluster.whileItWaits = () => {
+      b.connect();
+      isPermitted = permit();
+    };
+    b.isolate();
+    b.stand('gone');
+    await eventually(() => expect(cluster.history).toContain('stop b'));
+    expect(isPermitted).toBe(false);
+    expect(permit()).toBe(false);
+    b.mute = false;
+    await eventually(() => expect(permit()).toBe(true));
+    await cluster.api.stopRun(run.taskId, 1);
+    await cluster.reaches(run, 'DONE');
+  });
 });
 
 describe('another master whose wall clock is an hour', () => {

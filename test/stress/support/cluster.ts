@@ -117,6 +117,8 @@ export class FakeCluster implements AsyncDisposable {
   view: CoordinatorView | null = null;
   /** The name of a call of the master to the store that is carried out, and whose answer is lost; once. */
   loseAnswerOf: keyof TaskStore | null = null;
+  /** What happens while the master waits for that answer. */
+  whileItWaits: () => void = () => undefined;
   readonly #folder: string | null;
   readonly #terms: Term[] = [];
 
@@ -268,6 +270,7 @@ export class FakeCluster implements AsyncDisposable {
           const answer = await call(...args);
           if (this.loseAnswerOf !== name) return answer;
           this.loseAnswerOf = null;
+          this.whileItWaits();
           throw new CodedError('UNAVAILABLE', 'the answer is lost');
         };
       },
