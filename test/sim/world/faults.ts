@@ -18,6 +18,7 @@ const FAULTS: readonly [weight: number, longestMs: number, fault: Fault][] = [
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'etcd')],
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'sql')],
   [3, 15_000, caught],
+  [2, 1, lost],
   [1.5, 15_000, claimed],
   [2, 6_000, unseen],
   [1, 1, handedOver],
@@ -137,6 +138,24 @@ function inhibited(world: World, untilMs: number): void {
   };
   pause('the operator wants it');
   world.clock.at(untilMs, null, () => pause(null));
+}
+
+/** A worker is cut off until its share is written off; while the master waits for the answer of that, the worker is back. */
+function lost(world: World): void {
+  const { sql, network, dice, clock } = world;
+  const name = dice.pick(world.withRole('worker'));
+  const others = ['etcd', 'sql', ...world.names].filter((other) => other !== name);
+  for (const other of others) world.cut(name, other, true);
+  const back = (): void => others.forEach((other) => world.cut(name, other, false));
+  const before = sql.onDivision;
+  sql.onDivision = (records) => {
+    if (!records.some(({ nodeId, state }) => nodeId === name && state === 'LOST')) return before(records);
+    sql.onDivision = before;
+    network.trouble.lagMsOf.set('sql', 5_000);
+    clock.after(2_500, null, () => network.trouble.lagMsOf.delete('sql'));
+    back();
+  };
+  clock.at(FAULTS_MS[1], null, back);
 }
 
 function frozen(world: World, untilMs: number, name = hostOf(world)): void {

@@ -36,7 +36,7 @@ export class SimSql {
   /** Terms of accepted writes, in order, told to the judge. */
   onWrite: (term: number, what: string) => void = () => undefined;
   /** Assignments are about to be written. */
-  onDivision: () => void = () => undefined;
+  onDivision: (records: readonly AssignmentRecord[]) => void = () => undefined;
   readonly mutants: SqlMutants;
 
   constructor(mutants: SqlMutants) {
@@ -93,7 +93,7 @@ export class SimSql {
 
   putAssignments(term: number, records: readonly AssignmentRecord[]): Written {
     if (!this.#mayWrite(term)) return 'fenced';
-    this.onDivision();
+    this.onDivision(records);
     for (const record of records) {
       this.onWrite(term, `assignment ${record.number} of ${record.nodeId}`);
       this.assignments.get(record.runId)!.set(record.number, record);
