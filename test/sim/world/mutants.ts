@@ -67,7 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a raise is sent before the lowering is acknowledged',
     breaks: ['S7'],
-    seed: 90,
+    seed: 412,
     patch: () =>
       replace(OwnerState.prototype, 'commanded', (original) => {
         return function (this: OwnerState, told, atMs) {
