@@ -1,4 +1,11 @@
 import { nowMs } from '../lib/clock.ts';
+import type { RunRecord, TaskStore } from './ports.ts';
+
+/**
+ * From the assignment to the first hit: workers start their engines meanwhile, and then begin together. On an idle machine
+ * that takes half a second, a whole one in a fresh process; what is due before an engine is ready is dropped.
+ */
+export const START_AFTER_MS = 1_500;
 
 /**
  * How far a run is, by this process's clock. A master that takes a run up asks its workers, who know; the clocks of two
@@ -46,4 +53,16 @@ export class RunClock {
     this.#zeroAtMs = zeroAtMs;
     return true;
   }
+}
+
+/** How far the run seems to be: by what is stored of it, or by the wall clocks of two masters. */
+export async function guessOf(store: Pick<TaskStore, 'lastSecond'>, run: RunRecord): Promise<number | null> {
+  if (run.plan === null) return null;
+  const lastSecond = (await store.lastSecond(run.id)) ?? -1;
+  return Math.max(0, wallElapsedMs(run), (lastSecond + 1) * 1000);
+}
+
+/** Run time by the wall clock of this node and of the one that began the run. */
+export function wallElapsedMs({ startedWallMs }: RunRecord): number {
+  return Date.now() - (startedWallMs ?? Date.now()) - START_AFTER_MS;
 }

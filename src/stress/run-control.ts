@@ -20,18 +20,13 @@ import type {
   Written,
 } from './ports.ts';
 import { END_TOLERANCE_MS, reconcile } from './reconcile.ts';
-import { RunClock } from './run-clock.ts';
+import { guessOf, RunClock, START_AFTER_MS, wallElapsedMs } from './run-clock.ts';
 import { scheduledOf } from './seconds.ts';
 import { fractionOf } from './shares.ts';
 import { isActive, runName, type Decision, type RunView, type Said, type Send } from './view.ts';
 import { sameWanted, unitTarget } from './wanted.ts';
 
-/**
- * From the assignment to the first hit: workers start their engines meanwhile, and then begin together. On an idle machine
- * that takes half a second, a whole one in a fresh process; what is due before an engine is ready is dropped.
- */
-export const START_AFTER_MS = 1_500;
-/** The same for one that joins a run. */
+/** As START_AFTER_MS, for one that joins a run. */
 const JOIN_AFTER_MS = 1_000;
 const STOP_AGAIN_MS = 3_000;
 /** In `fast` mode a worker that was not heard of for this long counts as gone. */
@@ -367,16 +362,4 @@ export class RunControl {
 function check(written: Written): void {
   if (written === 'fenced') throw new Fenced('a newer term stands');
   if (written === 'changed') throw new Changed('the row is not as expected');
-}
-
-/** How far the run seems to be: by what is stored of it, or by the wall clocks of two masters. */
-async function guessOf(store: TaskStore, run: RunRecord): Promise<number | null> {
-  if (run.plan === null) return null;
-  const lastSecond = (await store.lastSecond(run.id)) ?? -1;
-  return Math.max(0, wallElapsedMs(run), (lastSecond + 1) * 1000);
-}
-
-/** Run time by the wall clock of this node and of the one that began the run. */
-function wallElapsedMs({ startedWallMs }: RunRecord): number {
-  return Date.now() - (startedWallMs ?? Date.now()) - START_AFTER_MS;
 }

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../src/lib/errors.ts';
-import { START_AFTER_MS } from '../../src/stress/run-control.ts';
+import { START_AFTER_MS } from '../../src/stress/run-clock.ts';
 import { MISSING } from '../e2e/cluster.ts';
 import { failover, latency, type OnRound, type Round } from './cluster/runs.ts';
 import { manyWorkers, type WorkersRow } from './cluster/workers.ts';
