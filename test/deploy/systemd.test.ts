@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXIT } from '../../src/cli/exit.ts';
 
 const run = promisify(execFile);
 const UNITS = path.resolve(import.meta.dirname, '../../deploy/systemd');
@@ -39,6 +40,13 @@ async function verify(change: (unit: string) => string): Promise<string> {
 describe.skipIf(!existsSync(ANALYZE))(`${NAME}, judged by systemd-analyze verify (skipped without it)`, () => {
   test('is clean', async () => {
     expect(await verify((unit) => unit)).toBe('');
+  });
+
+  test('does not start a node again whose configuration is wrong', async () => {
+    const unit = await readFile(path.join(UNITS, NAME), 'utf8');
+    expect(unit).toMatch(/^Restart=on-failure$/m);
+    expect(unit).toMatch(new RegExp(`^RestartPreventExitStatus=${EXIT.USAGE}$`, 'm'));
+    expect(await verify((text) => text.replace('ExitStatus=2', 'ExitStatus=two'))).toContain('two');
   });
 
   test('would not be with a key that systemd does not know, or a program that is not there', async () => {
