@@ -9,6 +9,7 @@ import {
   type IOptions,
 } from 'etcd3';
 import { CodedError, errorMessage } from '../lib/errors.ts';
+import { plainReason } from '../lib/grpc-words.ts';
 import type { EtcdMembers } from './etcd-members.ts';
 
 export interface EtcdOptions {
@@ -116,9 +117,13 @@ export async function ask<T>(what: string, call: Promise<T>, deadlineMs = CALL_D
   try {
     return await Promise.race([call, late]);
   } catch (error) {
-    throw new CodedError('UNAVAILABLE', `etcd does not answer: could not ${what}: ${errorMessage(error)}`, {
-      cause: error,
-    });
+    throw new CodedError(
+      'UNAVAILABLE',
+      `etcd does not answer: could not ${what}: ${plainReason(errorMessage(error))}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     clearTimeout(timer);
   }

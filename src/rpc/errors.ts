@@ -1,8 +1,8 @@
 import { Metadata, status, type ServiceError, type StatusObject } from '@grpc/grpc-js';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { CodedError, errorMessage, type ErrorCode } from '../lib/errors.ts';
+import { plainReason } from '../lib/grpc-words.ts';
 import { maskText } from '../lib/mask.ts';
-import { plainReason } from './grpc-words.ts';
 import { loadProto } from './loader.ts';
 
 /**

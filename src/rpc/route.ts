@@ -1,10 +1,10 @@
 import { status, type ServiceError } from '@grpc/grpc-js';
 import { CodedError } from '../lib/errors.ts';
+import { plainReason } from '../lib/grpc-words.ts';
 import { aborted, pause } from '../lib/wait.ts';
 import type { StressApi } from '../stress/ports.ts';
 import { Channel } from './channel.ts';
 import { fromStatus, isServiceError } from './errors.ts';
-import { plainReason } from './grpc-words.ts';
 
 /** The master as this node knows it. */
 export interface MasterAddress {

@@ -1,11 +1,12 @@
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { CodedError } from '../lib/errors.ts';
+import { plainReason } from '../lib/grpc-words.ts';
 import type { Log } from '../lib/log.ts';
 import { settledWithin } from '../lib/wait.ts';
 import type { ClusterStatus, StressApi } from '../stress/ports.ts';
 import type { CallContext } from './calls.ts';
 import { clusterService } from './cluster-service.ts';
-import { logGrpc, plainReason } from './grpc-words.ts';
+import { logGrpc } from './grpc-log.ts';
 import { healthService } from './health.ts';
 import { reflectionServices } from './reflection.ts';
 import { Forwarder, unavailable, type MasterAddress, type Route } from './route.ts';

@@ -1,8 +1,8 @@
 import { Client, credentials, Metadata, status, type ClientDuplexStream, type StatusObject } from '@grpc/grpc-js';
 import type { Dial, Link, LinkClosed, LinkHandlers, ToMaster, ToWorker } from '../cluster/ports.ts';
+import { plainReason } from '../lib/grpc-words.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { plainReason } from './grpc-words.ts';
 import { BodyReceiver } from './session-body.ts';
 import { decodeToWorker, encodeToMaster, SESSION_PATH } from './session-codec.ts';
 import {
