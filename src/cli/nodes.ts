@@ -72,7 +72,8 @@ function sentinelText({ node, voteTerm, voteWhy }: ClusterMessage['sentinels'][n
   return voteTerm === '0' ? node : `${node} (holds the master of term ${voteTerm} for down: ${voteWhy})`;
 }
 
-function clusterText({ master, term, nodes, runs, sentinels, failoverPause }: ClusterMessage): string {
+function clusterText(cluster: ClusterMessage): string {
+  const { master, term, nodes, sentinels, failoverPause } = cluster;
   const head = pairsText([
     ['master', master === null ? 'none' : `${master.name} at ${master.address}`],
     ['term', term],
@@ -81,8 +82,12 @@ function clusterText({ master, term, nodes, runs, sentinels, failoverPause }: Cl
       ? []
       : [['failover', `paused since ${timestampText(failoverPause.since)}: ${failoverPause.reason}`] as const]),
   ]);
+  return `${head}\n${nodesText(nodes)}\n${activeText(cluster)}`;
+}
+
+function activeText({ runs, runsUnknownWhy }: ClusterMessage): string {
+  if (runsUnknownWhy !== '') return `active runs: not known (${runsUnknownWhy})\n`;
   const active = runs.flatMap(({ run }) => (run === null ? [] : [run]));
   const shares = runs.map((each) => `\n${each.run?.name ?? ''}\n${sharesText(each.run, each.shares)}`);
-  const text = active.length === 0 ? 'no active run\n' : `${runsText(active)}${shares.join('')}`;
-  return `${head}\n${nodesText(nodes)}\n${text}`;
+  return active.length === 0 ? 'no active run\n' : `${runsText(active)}${shares.join('')}`;
 }

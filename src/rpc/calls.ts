@@ -8,7 +8,7 @@ import {
   type ServiceDefinition,
   type StatusObject,
 } from '@grpc/grpc-js';
-import { CodedError } from '../lib/errors.ts';
+import { CodedError, errorMessage } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { StressApi } from '../stress/ports.ts';
 import { HOP } from './channel.ts';
@@ -61,7 +61,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
  * @param file e.g. `gostress/v1/task_service.proto`
  * @param name e.g. `TaskService`
  * @param unary by the method's name
- * @param noMaster a unary method's answer while there is no master
+ * @param noMaster a unary method's answer while there is no master, given why that is
  */
 export function publicService(
   file: string,
@@ -69,7 +69,7 @@ export function publicService(
   handlers: {
     unary: Record<string, Unary>;
     streaming: Record<string, Streaming>;
-    noMaster?: Record<string, () => Wire | null>;
+    noMaster?: Record<string, (why: string) => Wire | null>;
   },
   context: CallContext,
 ): Service {
@@ -96,7 +96,7 @@ export function publicService(
 function unaryHandler(
   method: MethodDefinition<Wire, Wire>,
   handle: Unary,
-  noMaster: (() => Wire | null) | null,
+  noMaster: ((why: string) => Wire | null) | null,
   context: CallContext,
 ): handleUnaryCall<Buffer, Buffer> {
   const { route, forwarder, log } = context;
@@ -109,7 +109,7 @@ function unaryHandler(
     try {
       return await forwarder.unary(method.path, bytes, deadlineMs, cameBy);
     } catch (error) {
-      const answer = cameBy === null && isUnavailable(error) ? (noMaster?.() ?? null) : null;
+      const answer = cameBy === null && isUnavailable(error) ? (noMaster?.(whyOf(error)) ?? null) : null;
       if (answer === null) throw error;
       return method.responseSerialize(answer);
     }
@@ -188,6 +188,10 @@ function isUnavailable(error: unknown): boolean {
   return isServiceError(error)
     ? error.code === status.UNAVAILABLE
     : error instanceof CodedError && error.code === 'UNAVAILABLE';
+}
+
+function whyOf(error: unknown): string {
+  return isServiceError(error) ? error.details : errorMessage(error);
 }
 
 /** What the master said is said again; anything else is ours. */

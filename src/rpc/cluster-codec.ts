@@ -18,7 +18,8 @@ import { timestampToMessage } from './well-known.ts';
 
 const STANDINGS = { live: 'LIVE', suspect: 'SUSPECT', gone: 'GONE' } as const;
 
-export function clusterToMessage(status: ClusterStatus): ClusterMessage {
+/** @param runsUnknownWhy empty: the runs are known */
+export function clusterToMessage(status: ClusterStatus, runsUnknownWhy: string): ClusterMessage {
   const { master, term, members, runs, sentinels, inhibit } = status;
   const own = members.find(({ node }) => isSame(node, master));
   return {
@@ -32,6 +33,7 @@ export function clusterToMessage(status: ClusterStatus): ClusterMessage {
       voteWhy: vote?.why ?? '',
     })),
     failoverPause: inhibit === null ? null : { reason: inhibit.reason, since: timestampToMessage(inhibit.sinceWallMs) },
+    runsUnknownWhy,
   };
 }
 

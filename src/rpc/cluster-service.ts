@@ -23,16 +23,16 @@ const MAX_REASON_LENGTH = 500;
  * @param known the cluster as this node knows it without a master; null: nothing
  */
 export function clusterService(context: CallContext, known: () => ClusterStatus | null): Service {
-  const knownCluster = (): object | null => {
+  const knownCluster = (why: string): object | null => {
     const status = known();
-    return status === null ? null : clusterToMessage(status);
+    return status === null ? null : clusterToMessage(status, why);
   };
   return publicService(
     'gostress/v1/cluster.proto',
     'ClusterService',
     {
       unary: {
-        GetCluster: async (_request: object, api) => clusterToMessage(await api.status()),
+        GetCluster: async (_request: object, api) => clusterToMessage(await api.status(), ''),
         ListNodes: listNodes,
         DrainNode: drainNode,
         ExplainTerm: explainTerm,

@@ -249,6 +249,7 @@ export interface ClusterMessage {
   runs: readonly { run: RunMessage | null; shares: readonly ShareMessage[] }[];
   sentinels: readonly { node: string; voteTerm: string; voteWhy: string }[];
   failoverPause: { reason: string; since: Time | null } | null;
+  runsUnknownWhy: string;
 }
 
 export interface NominationMessage {

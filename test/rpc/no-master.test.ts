@@ -5,6 +5,8 @@ import { SILENT } from '../../src/lib/log.ts';
 import { Channel } from '../../src/rpc/channel.ts';
 import { isServiceError } from '../../src/rpc/errors.ts';
 import { startRpcServer, type MasterAddress, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
+import { ApiClient } from '../support/api.ts';
+import { runCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -86,10 +88,22 @@ test('a call to a master that does not answer ends when a newer one is known, of
   expect(await streamed).toContain(told);
 });
 
-test('GetCluster tells what the node knows, also when the node that was the master is it no longer', async () => {
+test('GetCluster tells what the node knows, and why it knows no runs, also when the node that was the master is it no longer', async () => {
   const former = await start({ nodeId: 'm', problem: () => PROBLEM });
   for (const master of [null, { nodeId: 'm', address: former, term: 7 }]) {
-    const address = await start({ master: () => master, problem: () => PROBLEM, known: () => KNOWN });
-    expect(await ask(address, 'ClusterService/GetCluster')).toEqual(Buffer.from([0x10, 7]));
+    using client = new ApiClient(await start({ master: () => master, problem: () => PROBLEM, known: () => KNOWN }), [
+      'gostress/v1/cluster.proto',
+    ]);
+    const runsUnknownWhy = `no master is known now: ${PROBLEM}`;
+    expect(await client.call('GetCluster')).toMatchObject({ term: '7', master: null, runs: [], runsUnknownWhy });
   }
+});
+
+test('gostress status says that active runs are not known, and why', async () => {
+  const address = await start({ problem: () => PROBLEM, known: () => KNOWN });
+  const { code, stdout } = await runCli(['status', '--cluster', address]);
+  expect(stdout).toMatch(/^master: +none$/m);
+  expect(stdout).toContain(`active runs: not known (no master is known now: ${PROBLEM})\n`);
+  expect(stdout).not.toContain('no active run');
+  expect(code).toBe(0);
 });
