@@ -219,9 +219,14 @@ interface RetuneFlags {
 }
 
 function readTarget({ rate, connections, stage }: RetuneFlags, problems: string[]): RetuneTarget {
-  const given = [rate, connections, stage].filter((value) => value !== undefined);
+  const given = Object.entries({ '-q': rate, '-c': connections, '--stage': stage })
+    .filter(([, value]) => value !== undefined)
+    .map(([flag]) => flag);
   if (given.length !== 1) {
-    problems.push('expected one of -q RATE, -c USERS and --stage; no load at all is gostress runs pause');
+    const found = given.length === 0 ? 'none' : given.join(' and ');
+    problems.push(
+      `expected one of -q RATE, -c USERS and --stage, found ${found}; no load at all is gostress runs pause`,
+    );
   } else if (stage !== undefined) return { stages: readStages(stage, problems) };
   else if (connections !== undefined) {
     if (!/^[1-9]\d{0,6}$/.test(connections)) {

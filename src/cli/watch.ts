@@ -61,7 +61,10 @@ export async function watchRun(
       if (final) last = run;
     }
   } catch (error) {
-    throw withHint(error, `the run goes on without us; to see it again: ${reattachText(name, client.address)}`);
+    throw withHint(
+      error,
+      `the run goes on if its cluster does; to see it again: ${reattachText(name, client.address)}`,
+    );
   } finally {
     view.end();
   }

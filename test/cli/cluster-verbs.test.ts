@@ -120,6 +120,10 @@ describe('runs', () => {
     const { code, stderr } = await server.run('runs', 'retune', run, '-q', '0');
     expect(code).toBe(2);
     expect(stderr).toContain('gostress runs pause');
+    const expected = 'expected one of -q RATE, -c USERS and --stage, found';
+    expect((await server.run('runs', 'retune', run)).stderr).toContain(`${expected} none;`);
+    const both = await server.run('runs', 'retune', run, '-q', '5', '-c', '3');
+    expect(both.stderr).toContain(`${expected} -q and -c;`);
   });
 
   test('watch shows the seconds, is left by Ctrl-C, and says how to come back', { timeout: 60_000 }, async () => {
@@ -199,6 +203,7 @@ test(
     const { code, stderr }: CliEnd = await orphan.run.ended;
     expect(code).toBe(3);
     expect(stderr).toContain('lost the connection');
+    expect(stderr).toContain('the run goes on if its cluster does; to see it again: ');
     expect(stderr).toMatch(new RegExp(`gostress runs watch tasks/1/runs/1 --cluster ${orphan.server.address}`));
   },
 );
