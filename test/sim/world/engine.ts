@@ -14,7 +14,12 @@ const RETUNE_MS = 20;
 
 /** Told of everything that an engine does. */
 export interface EngineWatcher {
-  hit(engine: SimEngine, hits: number): void;
+  /** Its run time 0 is this far from now, ms of its process's clock. */
+  began(engine: SimEngine, inMs: number): void;
+  /** Hits that were due in a second of the run, sent or dropped. */
+  due(engine: SimEngine, hits: number): void;
+  /** Hits are sent. */
+  hit(engine: SimEngine, hits: number, second: number): void;
   sample(engine: SimEngine, sample: Sample): void;
 }
 
@@ -29,7 +34,9 @@ export class SimEngine implements WorkEngine {
   readonly #permit: Float64Array;
   readonly #onSample: (sample: Sample) => void;
   readonly #watcher: EngineWatcher;
+  readonly #hits: number;
   #part: Reassignment;
+  #scheduled = 0;
   #isPaused = false;
   #zeroAtMs = 0;
   #fromMs = 0;
@@ -51,6 +58,7 @@ export class SimEngine implements WorkEngine {
     this.process = process;
     this.key = { runId: assignment.runId, assignment: assignment.assignment };
     this.#part = assignment;
+    this.#hits = assignment.hits ?? Infinity;
     this.#watcher = watcher;
     this.#permit = new Float64Array(options.permit!);
     this.#onSample = options.onSample;
@@ -85,6 +93,7 @@ export class SimEngine implements WorkEngine {
     this.#zeroAtMs = start!.zeroAtMs;
     this.#fromMs = this.#doneMs = this.#secondFromMs = start!.fromMs;
     this.#second = Math.floor(this.#fromMs / 1000);
+    this.#watcher.began(this, this.#zeroAtMs - process.monotonicMs());
     const [least, most] = START_MS;
     process.after(least + process.random() * (most - least), () => {
       if (!this.isOver) this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -136,22 +145,25 @@ export class SimEngine implements WorkEngine {
       this.#doneMs = untilMs;
       if (untilMs === (this.#second + 1) * 1000) this.#tell();
     }
-    if (atMs >= endMs) this.#end({ kind: 'completed', reason: '' });
+    if (atMs >= endMs || this.#scheduled >= this.#hits) this.#end({ kind: 'completed', reason: '' });
   }
 
   #load(fromMs: number, toMs: number, isStalled: boolean): void {
     const { plan, share } = this.#part;
     const target = this.#isPaused ? 0 : meanTarget(plan, fromMs, toMs);
     this.#owed += (target * share.weight * (toMs - fromMs)) / share.of / 1000;
-    const hits = Math.floor(this.#owed);
-    this.#owed -= hits;
+    const due = Math.floor(this.#owed);
+    this.#owed -= due;
+    const hits = Math.min(due, this.#hits - this.#scheduled);
     if (hits === 0) return;
+    this.#scheduled += hits;
+    this.#watcher.due(this, hits);
     if (isStalled || !this.hasPermit) {
       this.#dropped += hits;
       return;
     }
     this.#ok += hits;
-    this.#watcher.hit(this, hits);
+    this.#watcher.hit(this, hits, this.#second);
   }
 
   #tell(): void {

@@ -3,6 +3,8 @@
  * `src`. Outside of a simulated process all are as they were.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { syncBuiltinESMExports } from 'node:module';
+import timersPromises from 'node:timers/promises';
 
 /** What a simulated process has instead of the machine's. */
 export interface Machine {
@@ -79,6 +81,12 @@ Object.assign(globalThis, {
   setImmediate: (act: Act, ...args: unknown[]): unknown =>
     inside.getStore() === undefined ? realImmediate(act, ...args) : setTimeout(act, 0, ...args),
 });
+const realTurn = timersPromises.setImmediate.bind(timersPromises);
+timersPromises.setImmediate = <T>(value?: T): Promise<T> =>
+  inside.getStore() === undefined
+    ? realTurn(value)
+    : new Promise((resolve) => setTimeout(() => resolve(value as T), 0));
+syncBuiltinESMExports();
 Math.random = () => inside.getStore()?.random() ?? real.random();
 Date.now = () => inside.getStore()?.wallMs() ?? real.date();
 performance.now = () => inside.getStore()?.monotonicMs() ?? (isLoading ? 0 : realNow());

@@ -9,6 +9,7 @@ import type { Sample } from '../../../src/task/sample.ts';
 import type { EngineWatcher, SimEngine } from './engine.ts';
 import type { Change } from './etcd.ts';
 import type { Host } from './host.ts';
+import { RunJudge } from './run-judge.ts';
 import type { World } from './world.ts';
 
 /** Clocks, and what happens between two ticks of an engine. */
@@ -35,6 +36,7 @@ export class Judge implements EngineWatcher {
   readonly made: Made[] = [];
   /** Hits that were sent, by run. */
   readonly hits = new Map<bigint, number>();
+  readonly runs: RunJudge;
   readonly #world: World;
   #newestWrite = 0;
   #terms = 0;
@@ -48,6 +50,7 @@ export class Judge implements EngineWatcher {
 
   constructor(world: World) {
     this.#world = world;
+    this.runs = new RunJudge(world, (text) => this.violated(text));
   }
 
   violated(text: string): void {
@@ -203,7 +206,7 @@ export class Judge implements EngineWatcher {
   }
 
   /** S9: no hit without a permit, by grounds of the judge's own. */
-  hit(engine: SimEngine, hits: number): void {
+  hit(engine: SimEngine, hits: number, second: number): void {
     const host = this.#hostOf(engine);
     const sinceMs = engine.process.monotonicMs() - host.echoedMs - SLACK_MS;
     const { permitMs, permitOnLeaseMs } = DEFAULT_TIMINGS;
@@ -216,7 +219,16 @@ export class Judge implements EngineWatcher {
       );
     }
     const { runId } = engine.key;
+    this.runs.hit(engine, hits, second);
     this.hits.set(runId, (this.hits.get(runId) ?? 0) + hits);
+  }
+
+  began(engine: SimEngine, inMs: number): void {
+    this.runs.began(engine, inMs);
+  }
+
+  due(engine: SimEngine, hits: number): void {
+    this.runs.due(engine, hits);
   }
 
   sample(engine: SimEngine, sample: Sample): void {
@@ -248,6 +260,7 @@ export class Judge implements EngineWatcher {
     }
     for (const [key, times] of sql.counted) if (times > 1) this.violated(`S4: sample ${key} is counted ${times} times`);
     for (const run of sql.runs.values()) {
+      this.runs.end(run);
       const made = this.made.filter((m) => m.runId === run.id);
       const rows = sql.samples.get(run.id)!;
       const isStored = (m: Made) => {

@@ -6,8 +6,10 @@ import { nowMs } from '../../../src/lib/clock.ts';
 import { OwnerState } from '../../../src/stress/owner-state.ts';
 import { Results } from '../../../src/stress/results.ts';
 import { fractionOf } from '../../../src/stress/shares.ts';
+import { RunControl } from '../../../src/stress/run-control.ts';
 import { StoredRun } from '../../../src/stress/stored-run.ts';
 import { Strays } from '../../../src/stress/strays.ts';
+import { Work } from '../../../src/stress/work.ts';
 import { World, type Mutants, type Outcome } from './world.ts';
 
 /** A mistake in the production code or in a server, and what has to notice it. */
@@ -23,7 +25,7 @@ export interface Mutant {
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  { name: 'the database has no fence', breaks: ['S2'], seed: 130, world: { sql: { noFence: true } } },
+  { name: 'the database has no fence', breaks: ['S2'], seed: 140, world: { sql: { noFence: true } } },
   { name: 'a repeated sample is added', breaks: ['S4'], seed: 45, world: { sql: { addsOnDuplicate: true } } },
   {
     name: 'a permit counts from the arrival of the echo',
@@ -96,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker that has what is no longer its own keeps its permit',
     breaks: ['S7'],
-    seed: 45,
+    seed: 65,
     patch: () => {
       const undo = [
         replace(Strays.prototype, 'withhold', () => () => undefined),
@@ -124,7 +126,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a sentinel knows of no other',
     breaks: ['S10'],
-    seed: 1,
+    seed: 20,
     world: {
       view: (told, nodeId) => ({ ...told, sentinels: told.sentinels.filter((each) => each.nodeId === nodeId) }),
     },
@@ -134,6 +136,41 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['L4'],
     seed: 1,
     patch: () => replace(EtcdSeat.prototype, 'claim', () => () => Promise.resolve(false)),
+  },
+  { name: 'a write of a run comes late, and is taken', breaks: ['S8'], seed: 1, world: { sql: { lateWrites: true } } },
+  {
+    name: 'a master asks only once what the user wants',
+    breaks: ['S8'],
+    seed: 1,
+    patch: () =>
+      replace(RunControl.prototype, 'refresh', (original) => {
+        return function (this: RunControl, run: RunControl['run'], reload: boolean) {
+          return original.call(this, { ...run, wanted: this.run.wanted }, reload);
+        };
+      }),
+  },
+  {
+    name: 'a ramp is taken for a jump',
+    breaks: ['S7'],
+    seed: 1,
+    patch: () =>
+      replace(Work.prototype, 'retune', (original) => {
+        return function (this: Work, message: Parameters<Work['retune']>[0]) {
+          const segments = message.plan.segments.map((segment) => ({ ...segment, from: segment.to }));
+          return original.call(this, { ...message, plan: { ...message.plan, segments } });
+        };
+      }),
+  },
+  {
+    name: 'the hits of a worker that has ended are given to others again',
+    breaks: ['S7'],
+    seed: 1,
+    patch: () =>
+      replace(RunControl.prototype, 'sample', () => {
+        return function (this: RunControl, ...[assignment, sample]: Parameters<RunControl['sample']>) {
+          this.live.add(assignment, sample);
+        };
+      }),
   },
 ];
 

@@ -10,7 +10,9 @@ import type {
   Written,
 } from '../../../src/stress/ports.ts';
 import type { PreparedTask } from '../../../src/task/spec.ts';
-import { checkTransition, FINAL_STATES } from '../../../src/task/status.ts';
+import type { Plan } from '../../../src/task/plan.ts';
+import { decodeSample } from '../../../src/task/sample-codec.ts';
+import { checkTransition, FINAL_STATES, type RunState } from '../../../src/task/status.ts';
 import type { SimNetwork } from './network.ts';
 
 const CALL_MS = 3_000;
@@ -23,6 +25,8 @@ export interface SqlMutants {
   addsOnDuplicate?: boolean;
   /** The key of a sample lacks the incarnation. */
   noIncarnation?: boolean;
+  /** The write of a run that was given up comes after the next one, whatever version the run has by then. */
+  lateWrites?: boolean;
 }
 
 /** The database: every call is one statement, done at one instant of true time. */
@@ -37,7 +41,13 @@ export class SimSql {
   onWrite: (term: number, what: string) => void = () => undefined;
   /** Assignments are about to be written. */
   onDivision: (records: readonly AssignmentRecord[]) => void = () => undefined;
+  /** A run is about to go to another state, and gets a plan: told to the judge. */
+  onState: (run: RunRecord, state: RunState) => void = () => undefined;
+  onPlan: (run: RunRecord, plan: Plan) => void = () => undefined;
+  /** An assignment is written off, of which so many hits are known. */
+  onLost: (record: AssignmentRecord, known: number) => void = () => undefined;
   readonly mutants: SqlMutants;
+  #lastChange: RunChange = {};
 
   constructor(mutants: SqlMutants) {
     this.mutants = mutants;
@@ -78,7 +88,9 @@ export class SimSql {
     if (!this.#mayWrite(term)) return 'fenced';
     if (stored.version !== run.version || stored.state !== run.state) return 'changed';
     this.onWrite(term, `run ${run.id} ${change.state ?? stored.state}`);
-    this.runs.set(run.id, { ...stored, ...change, version: stored.version + 1 });
+    this.#change(stored, change);
+    if (this.mutants.lateWrites === true) this.#change(this.runs.get(run.id)!, this.#lastChange);
+    this.#lastChange = change;
     return 'written';
   }
 
@@ -96,7 +108,11 @@ export class SimSql {
     this.onDivision(records);
     for (const record of records) {
       this.onWrite(term, `assignment ${record.number} of ${record.nodeId}`);
-      this.assignments.get(record.runId)!.set(record.number, record);
+      const assignments = this.assignments.get(record.runId)!;
+      if (record.state === 'LOST' && assignments.get(record.number)?.state !== 'LOST') {
+        this.onLost(record, this.#scheduledOf(record));
+      }
+      assignments.set(record.number, record);
     }
     return 'written';
   }
@@ -136,6 +152,17 @@ export class SimSql {
       while (seqs.has(upTo + 1)) upTo += 1;
       return { ...key, upTo };
     });
+  }
+
+  #change(stored: RunRecord, change: RunChange): void {
+    if (change.state !== undefined && change.state !== stored.state) this.onState(stored, change.state);
+    if (change.plan != null) this.onPlan(stored, change.plan);
+    this.runs.set(stored.id, { ...stored, ...change, version: stored.version + 1 });
+  }
+
+  #scheduledOf({ runId, number }: AssignmentRecord): number {
+    const rows = [...this.samples.get(runId)!.values()].filter(({ assignment }) => assignment === number);
+    return rows.reduce((sum, { data }) => sum + decodeSample(data).counts.scheduled, 0);
   }
 
   #mayWrite(term: number): boolean {

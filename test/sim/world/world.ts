@@ -3,9 +3,7 @@ import type { CoordinatorView, MasterContext, NodeRef, Role } from '../../../src
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import { nowMs } from '../../../src/lib/clock.ts';
 import type { LogFields } from '../../../src/lib/log.ts';
-import { DEFAULT_PLACEMENT } from '../../../src/stress/ports.ts';
 import { FINAL_STATES } from '../../../src/task/status.ts';
-import { taskOf } from '../../stress/support/records.ts';
 import { Dice, SimClock } from './clock.ts';
 import { SimEtcd, type Change, type EtcdMutants } from './etcd.ts';
 import { planFaults } from './faults.ts';
@@ -14,6 +12,7 @@ import { Judge, type Standing } from './judge.ts';
 import { SimNetwork } from './network.ts';
 import type { PortState } from '../../../src/cluster/port-probe.ts';
 import { SimSql, type SqlMutants } from './sql.ts';
+import { planUsers } from './users.ts';
 
 loaded();
 
@@ -42,10 +41,9 @@ export interface Outcome {
   fingerprint: string;
 }
 
-const HEALED_MS = 50_000;
+export const HEALED_MS = 50_000;
 /** What is to come after the healing comes within this time. */
 const PATIENCE_MS = 240_000;
-const START_MS = 2_000;
 /** A killed master is followed once more, when nothing else befalls the cluster any more: by sentinels, if there are any. */
 const CALM_MS = HEALED_MS + 30_000;
 const AFTER_CALM_MS = 4_000;
@@ -86,6 +84,9 @@ export class World {
     this.sql = new SimSql(mutants.sql ?? {});
     this.judge = new Judge(this);
     this.sql.onWrite = (term, what) => this.judge.wrote(term, what);
+    this.sql.onState = (run, state) => this.judge.runs.state(run, state);
+    this.sql.onPlan = (run, plan) => this.judge.runs.planned(run, plan);
+    this.sql.onLost = (record, known) => this.judge.runs.lost(record, known);
     this.network.onProbed = (from, address, answer) => this.judge.probed(from, address, answer);
     this.etcd.onCommit = (changes) => {
       this.judge.commit(changes);
@@ -109,7 +110,7 @@ export class World {
       this.clock.at(this.dice.between(0, 500), null, () => this.#start(name, at));
     }
     this.clock.at(100, null, () => this.#checkClocks());
-    this.#users();
+    planUsers(this);
     planFaults(this);
     this.clock.at(HEALED_MS, null, () => this.heal());
     const look = () => this.judge.look();
@@ -218,29 +219,6 @@ export class World {
     const former = this.hosts.get(name);
     if (former !== undefined) this.former.push(former);
     this.hosts.set(name, new Host(this, name, place, this.#roles.get(name)!));
-  }
-
-  /** One run, with some changes of what is wanted of it. */
-  #users(): void {
-    const { dice, clock, sql } = this;
-    const durationS = Math.round(dice.between(25, 60));
-    const placement = { ...DEFAULT_PLACEMENT, strategy: 'even', moving: this.moving };
-    const task = taskOf({ rate: 60, duration: `${durationS}s`, grace: '1s' });
-    clock.at(START_MS, null, () => sql.startRun(task, placement));
-    const changes = Math.floor(dice.between(0, 4));
-    for (let i = 0; i < changes; i++) {
-      const target = Math.round(dice.between(20, 120));
-      const wanted = dice.chance(0.2) ? { state: 'PAUSED' as const } : { state: 'RUNNING' as const, target };
-      this.#want(dice.between(START_MS + 1, 40_000), wanted);
-    }
-    if (dice.chance(0.25)) this.#want(dice.between(START_MS + 1, 45_000), { state: 'STOPPED' });
-  }
-
-  #want(atMs: number, wanted: Parameters<SimSql['setWanted']>[1]): void {
-    this.clock.at(atMs, null, () => {
-      this.say('user', `wants ${JSON.stringify(wanted)}`, {});
-      this.sql.setWanted(1n, wanted);
-    });
   }
 
   #isQuiet(): boolean {
