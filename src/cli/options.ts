@@ -23,7 +23,10 @@ export function taskCommand(name: string) {
     .option('--name <name>', 'name of the task in the report')
     .optionsGroup('How much load:')
     .option('-q, --rate <rate>', 'hits a second over all connections: 600, 600/s or 30/1m (open model)')
-    .option('-c, --connections <n>', 'with a rate: most connections; without: users, one connection each')
+    .option(
+      '-c, --connections <n>',
+      'with a rate: most connections; without: users, one connection each (http2: see --streams)',
+    )
     .option('-d, --duration <duration>', 'how long: 30s, 1m30s')
     .option('-n, --hits <n>', 'end after this many hits in total')
     .option(
@@ -41,7 +44,11 @@ export function taskCommand(name: string) {
     .option('--connect-timeout <duration>', 'for DNS, TCP and TLS of a new connection')
     .option('--response-timeout <duration>', 'from the request to the first byte of the response')
     .option('--no-keepalive', 'a new connection for each hit')
-    .option('--client <name>', 'what sends: auto (default), http1 (fast, follows no redirects) or undici')
+    .option(
+      '--client <name>',
+      'what sends: auto (default: HTTP/1.1), http1 (fast, follows no redirects), undici, or http2 (follows no redirects)',
+    )
+    .option('--streams <n>', 'with --client http2: most hits at a time on one connection (default: 100)')
     .option('-k, --insecure', 'do not verify the certificate of the target')
     .option('--cacert <file>', 'trust the certificates in this PEM file')
     .option('--cert <file>', "client certificate, a PEM file; needs the certificate's --key")

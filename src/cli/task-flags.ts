@@ -35,6 +35,7 @@ const FLAG_OF: Readonly<Record<string, keyof TaskFlags>> = {
   'load.grace': 'grace',
   client: 'client',
   'connections.max': 'connections',
+  'connections.streams': 'streams',
   'timeouts.total': 'timeout',
   'timeouts.connect': 'connectTimeout',
   'timeouts.response': 'responseTimeout',
@@ -160,6 +161,7 @@ function withFlags(input: TaskInput, choice: LoadChoice, options: TaskFlags, pro
     connections: present({
       max: choice.maxConnections ?? connections.max,
       reuse: options.keepalive ? connections.reuse : false,
+      streams: options.streams === undefined ? connections.streams : numberOrText(options.streams),
     }),
     timeouts: present({
       ...timeouts,

@@ -55,18 +55,23 @@ export class Connector {
   readonly #serverName: string | null;
   readonly #home: Endpoint;
   readonly #tls: PreparedTask['tls'];
+  readonly #protocol: string;
   /** Each is made once: to parse the root certificates takes longer than a handshake. */
   #homeContext: SecureContext | null = null;
   #foreignContext: SecureContext | null = null;
 
-  /** @throws CodedError INVALID_INPUT when a certificate or key of an https: task cannot be read */
-  constructor(task: PreparedTask) {
+  /**
+   * @param protocol what TLS servers are asked to speak (ALPN, RFC 7301); the socket tells what they agreed to
+   * @throws CodedError INVALID_INPUT when a certificate or key of an https: task cannot be read
+   */
+  constructor(task: PreparedTask, protocol: 'http/1.1' | 'h2' = 'http/1.1') {
     const { spec, tls } = task;
     this.#timeoutMs = Math.min(spec.timeouts.connectMs, LONGEST_TIMER_MS);
     this.#verify = spec.tls.verify;
     this.#serverName = spec.tls.serverName;
     this.#home = endpointOf(new URL(spec.request.url));
     this.#tls = tls;
+    this.#protocol = protocol;
     if (this.#home.tls) this.#homeContext = secureContext(tls);
   }
 
@@ -91,7 +96,7 @@ export class Connector {
       ...(servername === null ? {} : { servername }),
       secureContext: this.#contextFor(endpoint),
       rejectUnauthorized: this.#verify,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [this.#protocol],
     });
   }
 

@@ -9,6 +9,11 @@ export interface Failure {
   message: string;
 }
 
+export const CLOSED: Failure = {
+  errorClass: 'closed',
+  message: 'the peer closed the connection before the answer was complete',
+};
+
 interface SystemError {
   name?: string;
   code?: unknown;
@@ -33,7 +38,7 @@ const UNREACHABLE: ReadonlySet<unknown> = new Set(['ENETUNREACH', 'EHOSTUNREACH'
 
 /** What undici says too briefly. */
 const UNDICI_WORDS: Readonly<Record<string, string>> = {
-  'other side closed': 'the peer closed the connection before the answer was complete',
+  'other side closed': CLOSED.message,
   closed: 'the connection closed before the answer was complete',
   'bad response': 'the peer sent 100 Continue, which was not asked for',
   'bad upgrade': 'the peer sent 101 Switching Protocols, which was not asked for',
@@ -49,6 +54,27 @@ export function classify(error: unknown, phase: Phase, ended = false): Failure {
   const code = typeof cause.code === 'string' ? cause.code : '';
   const errorClass = LOCAL_LIMITS[code] ?? CLASSIFIERS[phase](code, cause, ended);
   return { errorClass, message: describe(cause, code) };
+}
+
+/** Names of error codes, by their numbers (RFC 9113 section 7). */
+const HTTP2_CODES =
+  'NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE_ERROR REFUSED_STREAM ' +
+  'CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM INADEQUATE_SECURITY HTTP_1_1_REQUIRED';
+/** Say that an answer broke the rules. node:http2 does not tell whether the peer or we ended the stream with them. */
+const HTTP2_PROTOCOL_CODES: ReadonlySet<string> = new Set([
+  ...['PROTOCOL_ERROR', 'FLOW_CONTROL_ERROR', 'FRAME_SIZE_ERROR', 'COMPRESSION_ERROR'],
+]);
+
+/** The name of an error code of HTTP/2. */
+export function http2CodeName(code: number): string {
+  return HTTP2_CODES.split(' ')[code] ?? `code ${code}`;
+}
+
+/** Names what ended a stream of HTTP/2 that the answer was not complete on. */
+export function classifyStreamEnd(code: number): Failure {
+  const name = http2CodeName(code);
+  if (HTTP2_PROTOCOL_CODES.has(name)) return { errorClass: 'protocol', message: `the stream ended with ${name}` };
+  return { errorClass: 'reset', message: `the peer reset the stream: ${name}` };
 }
 
 const CLASSIFIERS: Record<Phase, (code: string, error: SystemError, ended: boolean) => ErrorClass> = {
@@ -73,8 +99,9 @@ function classifyExchange(code: string, error: SystemError, ended: boolean): Err
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
       return ended ? 'closed' : 'protocol';
     case 'UND_ERR_HEADERS_OVERFLOW':
+    case 'ERR_HTTP2_ERROR':
     case 'ERR_ASSERTION':
-      // undici asserts what it takes for granted of an answer: a status of at least 100, for one.
+      // nghttp2 met what the protocol does not allow. undici asserts what it takes for granted of an answer: a status of at least 100, for one.
       return 'protocol';
     case 'EPROTO':
       return 'tls';

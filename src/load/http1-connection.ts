@@ -4,7 +4,7 @@ import type { ErrorClass } from '../task/sample.ts';
 import { ReusedAnswer } from './answer.ts';
 import type { ClientConnection, ExchangeListener } from './client.ts';
 import type { Connector, Dial, DialListener, Endpoint } from './connector.ts';
-import { classify, type Failure } from './error-class.ts';
+import { classify, CLOSED, type Failure } from './error-class.ts';
 import { BODY, BROKEN, END, HEAD, MORE, ResponseParser } from './http1-parser.ts';
 import { KEEP_ALIVE_MARGIN_MS } from './keep-alive.ts';
 import type { SocketTraffic } from './traffic.ts';
@@ -29,10 +29,6 @@ export interface Http1Context {
 
 /** A request of at most so many bytes is taken over by the kernel at once. */
 const SHORT_REQUEST_BYTES = 16 * 1024;
-const CLOSED: Failure = {
-  errorClass: 'closed',
-  message: 'the peer closed the connection before the answer was complete',
-};
 
 /**
  * One slot, with one connection at a time to the task's origin. A connection that failed, or has said anything out of turn,

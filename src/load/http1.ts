@@ -10,7 +10,7 @@ const READ_BUFFER_BYTES = 64 * 1024;
 
 /**
  * HTTP/1.1 on sockets of our own: the request is made once and written as it is, answers are read where they lie. Follows no
- * redirects (`whyNotHttp1`). Limits: response heads of at most 64 KiB an exchange, trailers and chunk lines of as much each.
+ * redirects (`whyOnlyUndici`). Limits: response heads of at most 64 KiB an exchange, trailers and chunk lines of as much each.
  *
  * @throws CodedError INVALID_INPUT when the request or the certificates cannot be used
  */

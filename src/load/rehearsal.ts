@@ -1,7 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer as createHttp2Server } from 'node:http2';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { nowMs } from '../lib/clock.ts';
 import type { Assignment } from '../task/assignment.ts';
+import { clientOf } from '../task/client.ts';
 import { compilePlan, WHOLE } from '../task/plan.ts';
 import { Attack } from './attack.ts';
 
@@ -28,10 +30,7 @@ const TARGETS = { open: 4_000.5, closed: 4 };
  * The task's target is not touched and nothing of it is counted.
  */
 export async function rehearse(original: Assignment): Promise<void> {
-  const server = createServer((socket) => {
-    socket.on('error', () => socket.destroy());
-    socket.on('data', () => socket.write(ANSWER));
-  });
+  const server = clientOf(original.task.spec) === 'http2' ? http2Listener() : http1Listener();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
@@ -52,6 +51,20 @@ export async function rehearse(original: Assignment): Promise<void> {
   }
 }
 
+function http1Listener(): Server {
+  return createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.on('data', () => socket.write(ANSWER));
+  });
+}
+
+function http2Listener(): Server {
+  return createHttp2Server((_, response) => {
+    response.setHeader('content-type', 'text/plain');
+    response.end('ok');
+  });
+}
+
 function rehearsalOf(assignment: Assignment, { port }: AddressInfo): Assignment {
   const { spec } = assignment.task;
   const { model } = assignment.plan;
@@ -62,7 +75,7 @@ function rehearsalOf(assignment: Assignment, { port }: AddressInfo): Assignment 
         ...spec,
         request: { method: 'GET', url: `http://127.0.0.1:${port}/`, headers: [], body: null },
         load: { ...spec.load, warmupMs: 0, thinkTimeMs: 0, graceMs: 1_000 },
-        connections: { max: null, reuse: true },
+        connections: { ...spec.connections, max: null, reuse: true },
         checks: [],
       },
       body: null,

@@ -58,20 +58,55 @@ export function prepareRequest(task: PreparedTask): PreparedRequest {
 /** Methods whose request has a Content-Length also when it has no body (RFC 9110 section 8.6). */
 const EXPECTS_BODY: ReadonlySet<string> = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
 
-/** The request as it goes over the wire, the same bytes that undici would write. */
-export function requestBytes({ url, dispatch }: PreparedRequest): Buffer {
-  const { method, path, headers, body, reset } = dispatch;
-  const hostAt = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'host');
-  const lines = [
-    `${method} ${path} HTTP/1.1`,
-    `host: ${hostAt < 0 ? url.host : headers[hostAt + 1]!}`,
-    `connection: ${reset ? 'close' : 'keep-alive'}`,
-  ];
-  const others = withoutHeaders(headers, (name) => name === 'host');
-  for (let i = 0; i < others.length; i += 2) lines.push(`${others[i]!}: ${others[i + 1]!}`);
-  if (body !== null) lines.push(`content-length: ${body.length}`);
-  else if (EXPECTS_BODY.has(method)) lines.push('content-length: 0');
+/** The request as it goes over the wire of HTTP/1.1, the same bytes that undici would write. */
+export function requestBytes(request: PreparedRequest): Buffer {
+  const { method, path, body, reset } = request.dispatch;
+  const { host, fields } = hostAndFields(request);
+  const lines = [`${method} ${path} HTTP/1.1`, `host: ${host}`, `connection: ${reset ? 'close' : 'keep-alive'}`];
+  for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]!}: ${fields[i + 1]!}`);
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), body ?? Buffer.alloc(0)]);
+}
+
+/** Belong to a connection of HTTP/1.1 (RFC 9113 section 8.2.2); the others of that kind no task can have. */
+const HTTP1_ONLY: ReadonlySet<string> = new Set(['proxy-connection', 'http2-settings']);
+
+/**
+ * The request's head for HTTP/2: one flat list of names and values, the pseudo-header fields first (RFC 9113 section 8.3.1).
+ *
+ * @throws CodedError INVALID_INPUT when it has a field that HTTP/2 does not allow
+ */
+export function http2Head(request: PreparedRequest): string[] {
+  const { method, path } = request.dispatch;
+  const { host, fields } = hostAndFields(request);
+  const head = [
+    ':method',
+    method,
+    ':scheme',
+    request.endpoint.tls ? 'https' : 'http',
+    ':authority',
+    host,
+    ':path',
+    path,
+  ];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!.toLowerCase();
+    const value = fields[i + 1]!;
+    if (HTTP1_ONLY.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers')) {
+      throw new CodedError('INVALID_INPUT', `request: expected headers that HTTP/2 allows, found ${fields[i]!}`);
+    }
+    head.push(name, value);
+  }
+  return head;
+}
+
+/** What `Host` says, and the other fields in their order, the body's length last. */
+function hostAndFields({ url, dispatch }: PreparedRequest): { host: string; fields: string[] } {
+  const { method, headers, body } = dispatch;
+  const hostAt = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'host');
+  const fields = withoutHeaders(headers, (name) => name === 'host');
+  if (body !== null) fields.push('content-length', String(body.length));
+  else if (EXPECTS_BODY.has(method)) fields.push('content-length', '0');
+  return { host: hostAt < 0 ? url.host : headers[hostAt + 1]!, fields };
 }
 
 /**

@@ -18,8 +18,8 @@ export interface TaskMessage {
   displayName?: string;
   request?: RequestMessage | Absent;
   load?: LoadMessage | Absent;
-  client?: 'CLIENT_UNSPECIFIED' | 'AUTO' | 'HTTP1' | 'UNDICI';
-  connections?: { max?: number | undefined; reuse?: boolean | undefined } | Absent;
+  client?: 'CLIENT_UNSPECIFIED' | 'AUTO' | 'HTTP1' | 'HTTP2' | 'UNDICI';
+  connections?: { max?: number | undefined; reuse?: boolean | undefined; streams?: number | undefined } | Absent;
   timeouts?: { connect?: Time | Absent; response?: Time | Absent; total?: Time | Absent } | Absent;
   redirects?: { follow?: boolean | undefined; max?: number | undefined } | Absent;
   tls?: TlsMessage | Absent;

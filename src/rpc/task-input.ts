@@ -117,7 +117,7 @@ class InputMaker {
       request: request == null ? undefined : this.#request(request),
       load: load == null ? undefined : this.#load(load),
       client: enumName(client, 'CLIENT_UNSPECIFIED'),
-      connections: { max: connections?.max, reuse: connections?.reuse },
+      connections: { max: connections?.max, reuse: connections?.reuse, streams: connections?.streams },
       timeouts: {
         connect: this.#duration(timeouts?.connect, ['timeouts', 'connect']),
         response: this.#duration(timeouts?.response, ['timeouts', 'response']),

@@ -19,7 +19,7 @@ import type {
 import { runName, taskName } from './names.ts';
 import { durationToMessage, timestampToMessage, valueToMessage } from './well-known.ts';
 
-const CLIENTS = { auto: 'AUTO', http1: 'HTTP1', undici: 'UNDICI' } as const;
+const CLIENTS = { auto: 'AUTO', http1: 'HTTP1', http2: 'HTTP2', undici: 'UNDICI' } as const;
 
 /** A longer body is told by its length alone where many tasks, or runs, are told of. */
 const MAX_LISTED_BODY_BYTES = 4096;

@@ -33,6 +33,7 @@ export function taskInputOf(spec: TaskSpec): TaskInput {
     connections: section({
       max: connections.max ?? undefined,
       reuse: unless(DEFAULTS.reuseConnections, connections.reuse),
+      streams: unless(DEFAULTS.streams, connections.streams),
     }),
     timeouts: section({
       connect: durationUnless(DEFAULTS.connectMs, timeouts.connectMs),

@@ -116,8 +116,13 @@ export const loadInput = object({
 }).meta({ description: 'Exactly one of rate, users, stages. Default: 10 users for 10s' });
 
 export const connectionsInput = object({
-  max: count(1, LIMITS.inFlight).optional().meta({ description: 'Default: as many as hits may be in flight' }),
+  max: count(1, LIMITS.inFlight)
+    .optional()
+    .meta({ description: 'At the same time the most hits in flight. Default: as many as hits may be in flight' }),
   reuse: z.boolean().optional().meta({ description: 'false: a new connection for each hit. Default: true' }),
+  streams: count(1, LIMITS.streams)
+    .optional()
+    .meta({ description: `Client http2: most hits at a time on one connection. Default: ${DEFAULTS.streams}` }),
 });
 
 export const timeoutsInput = object({
@@ -153,10 +158,14 @@ export const plainInput = object({
   })
     .optional()
     .meta({ description: "Default: the URL's host and path" }),
-  client: z.enum(['auto', 'http1', 'undici']).optional().meta({
-    description:
-      'What sends: http1 (fast; follows no redirects) or undici (does everything). auto (default): http1 where it can',
-  }),
+  client: z
+    .enum(['auto', 'http1', 'http2', 'undici'])
+    .optional()
+    .meta({
+      description:
+        'What sends: HTTP/1.1 by http1 (fast; follows no redirects) or undici (does everything), HTTP/2 by http2 (follows no ' +
+        'redirects; http: with prior knowledge). auto (default): http1 where it can',
+    }),
   checks: z.array(checkInput).max(LIMITS.checks).optional().meta({ description: 'All must pass for a hit to be ok' }),
   slos: z
     .array(read(z.string(), (text) => parseSlo(text).text))

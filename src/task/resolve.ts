@@ -1,8 +1,8 @@
-import { whyNotHttp1 } from './client.ts';
+import { whyOnlyUndici } from './client.ts';
 import { DEFAULTS, defaultMethod, defaultName } from './defaults.ts';
 import type { Report, TaskFields } from './read-input.ts';
 import { resolveLoad } from './resolve-load.ts';
-import type { ConnectionsSpec, LoadSpec, RedirectsSpec, RequestSpec, TaskSpec, TlsSpec } from './spec.ts';
+import type { ClientChoice, ConnectionsSpec, LoadSpec, RedirectsSpec, RequestSpec, TaskSpec, TlsSpec } from './spec.ts';
 
 /**
  * Puts in the defaults and applies the rules that span several keys. The task is only to be used when there is no
@@ -14,16 +14,16 @@ export function resolveTask(fields: TaskFields, report: Report): TaskSpec {
   const { name, client = DEFAULTS.client, checks = [], slos = [] } = fields.plain.values;
   const { connect, response, total } = fields.timeouts.values;
   const redirects = resolveRedirects(fields.redirects);
-  const obstacle = whyNotHttp1({ redirects });
-  if (client === 'http1' && obstacle !== null) {
-    report(['client'], `expected undici or auto, found http1: ${obstacle}, and the task asks for that`);
+  const obstacle = whyOnlyUndici({ redirects });
+  if (client !== 'auto' && client !== 'undici' && obstacle !== null) {
+    report(['client'], `expected undici or auto, found ${client}: ${obstacle}, and the task asks for that`);
   }
   return {
     name: name ?? (request.url === '' ? '' : defaultName(request.url)),
     request,
     load,
     client,
-    connections: resolveConnections(fields.connections, load, report),
+    connections: resolveConnections(fields.connections, { load, client }, report),
     timeouts: {
       connectMs: connect ?? DEFAULTS.connectMs,
       responseMs: response ?? DEFAULTS.responseMs,
@@ -51,16 +51,25 @@ function resolveRequest({ values, given }: TaskFields['request'], report: Report
   return { method, url, headers, body };
 }
 
-/** @param load the resolved load; of use only when its own fields were right */
-function resolveConnections({ values }: TaskFields['connections'], load: LoadSpec, report: Report): ConnectionsSpec {
-  const max = values.max ?? null;
-  if (max !== null && load.model === 'closed' && load.stages.length > 0 && max < load.maxInFlight) {
-    report(
-      ['connections', 'max'],
-      `expected at least the ${load.maxInFlight} users, each has a connection of its own; found ${max}`,
-    );
+/** @param task the resolved load, of use only when its own fields were right, and client */
+function resolveConnections(
+  { values, given }: TaskFields['connections'],
+  { load, client }: { load: LoadSpec; client: ClientChoice },
+  report: Report,
+): ConnectionsSpec {
+  if (given.has('streams') && client !== 'http2') {
+    report(['connections', 'streams'], `expected only with the client http2, found with ${client}`);
   }
-  return { max, reuse: values.reuse ?? DEFAULTS.reuseConnections };
+  const max = values.max ?? null;
+  const each = `each has a ${client === 'http2' ? 'stream' : 'connection'} of its own`;
+  if (max !== null && load.model === 'closed' && load.stages.length > 0 && max < load.maxInFlight) {
+    report(['connections', 'max'], `expected at least the ${load.maxInFlight} users, ${each}; found ${max}`);
+  }
+  return {
+    max,
+    reuse: values.reuse ?? DEFAULTS.reuseConnections,
+    streams: values.streams ?? DEFAULTS.streams,
+  };
 }
 
 function resolveRedirects({ values }: TaskFields['redirects']): RedirectsSpec {

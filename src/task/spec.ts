@@ -6,7 +6,7 @@ export interface TaskSpec {
   name: string;
   request: RequestSpec;
   load: LoadSpec;
-  /** Which protocol client sends; `auto`: the fastest that does all that the task needs (client.ts). */
+  /** Which protocol client sends; `auto`: the fastest of HTTP/1.1 that does all that the task needs (client.ts). */
   client: ClientChoice;
   connections: ConnectionsSpec;
   timeouts: TimeoutsSpec;
@@ -60,7 +60,7 @@ export interface LoadSpec {
 
 export type ClientChoice = 'auto' | ClientName;
 /** The protocol clients of `load`. */
-export type ClientName = 'http1' | 'undici';
+export type ClientName = 'http1' | 'http2' | 'undici';
 
 export interface StageSpec {
   /** null: until the hits are used up; only in the last stage. */
@@ -72,10 +72,15 @@ export interface StageSpec {
 }
 
 export interface ConnectionsSpec {
-  /** Most connections at a time; null: as many as hits may be in flight. */
+  /**
+   * Most connections at a time; null: as many as hits may be in flight. Each carries at least one hit, so more hits than
+   * that are never in flight, also where a connection could carry several (`http2`).
+   */
   max: number | null;
   /** false: a new connection for each hit. */
   reuse: boolean;
+  /** `http2` alone: most hits at a time on one connection; the target may allow fewer. */
+  streams: number;
 }
 
 export interface TimeoutsSpec {

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { ErrorClass } from '../../src/task/sample.ts';
 import type { TimeoutsSpec } from '../../src/task/spec.ts';
 import {
-  CLIENTS,
+  HTTP1_CLIENTS,
   constant,
   expectIdentity,
   expectTargetAgrees,
@@ -29,7 +29,7 @@ const COUNTING_SERVER = `
   server.listen(0, '127.0.0.1', () => process.send(server.address().port));
 `;
 
-describe.each(CLIENTS)('%s', (client) => {
+describe.each(HTTP1_CLIENTS)('%s', (client) => {
   const taskFor = taskForClient(client);
 
   /** Runs 100/s for a second on four connections; every `each`-th request gets the fault, the others are answered well. */

@@ -4,7 +4,7 @@ import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { createClient } from '../../src/load/clients.ts';
 import { makeCertificates } from '../support/certificates.ts';
-import { CLIENTS, taskForClient, type TaskChanges } from '../support/engine.ts';
+import { HTTP1_CLIENTS, taskForClient, type TaskChanges } from '../support/engine.ts';
 import { probeFor } from '../support/exchange.ts';
 import { okResponse, startRawServer } from '../support/raw-server.ts';
 import { startTlsServer } from '../support/tls-server.ts';
@@ -16,7 +16,7 @@ const trusting = (changes: TaskChanges = {}): TaskChanges => ({
   pem: { ca: certificates.ca, ...changes.pem },
 });
 
-describe.each(CLIENTS)('%s', (client) => {
+describe.each(HTTP1_CLIENTS)('%s', (client) => {
   const taskFor = taskForClient(client);
 
   describe('TLS', () => {

@@ -117,6 +117,7 @@ test.each([
   ['auto', true, 'undici'],
   ['undici', false, 'undici'],
   ['http1', false, 'http1'],
+  ['http2', false, 'http2'],
 ] as const)('client %s with redirects followed %s is %s', (client, follow, chosen) => {
   const { spec } = taskForClient('undici')('http://127.0.0.1:9', { client, redirects: { follow } });
   expect(clientOf(spec)).toBe(chosen);

@@ -39,7 +39,7 @@ export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
         ...spec.load,
       },
       client: spec.client ?? 'auto',
-      connections: { max: null, reuse: true, ...spec.connections },
+      connections: { max: null, reuse: true, streams: 100, ...spec.connections },
       timeouts: { connectMs: 2_000, responseMs: 5_000, totalMs: 10_000, ...spec.timeouts },
       redirects: { follow: false, max: 10, ...spec.redirects },
       tls: { verify: true, caFile: null, certFile: null, keyFile: null, serverName: null, ...spec.tls },
@@ -51,8 +51,10 @@ export function taskFor(url: string, changes: TaskChanges = {}): PreparedTask {
   };
 }
 
-/** The protocol clients, for tests of what both do. */
-export const CLIENTS = ['http1', 'undici'] as const;
+/** The protocol clients of HTTP/1.1, for tests of what both do. */
+export const HTTP1_CLIENTS = ['http1', 'undici'] as const;
+/** All protocol clients, for tests of what each does. */
+export const CLIENTS = [...HTTP1_CLIENTS, 'http2'] as const;
 
 /** `taskFor`, sent by this client. */
 export function taskForClient(client: ClientName): typeof taskFor {

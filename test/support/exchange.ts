@@ -35,6 +35,11 @@ export class Probe implements ExchangeListener {
     this.connection = client.connection(this);
   }
 
+  /** Names of the events of the exchange in progress, in order. */
+  get events(): readonly string[] {
+    return this.#events;
+  }
+
   /** Sends and waits for the outcome. */
   async exchange(): Promise<Outcome> {
     this.send();

@@ -1,14 +1,25 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** One request that the server has received in full. */
-export interface RawRequest {
-  socket: Socket;
+/** One request that a server has received in full, whatever the version of HTTP. */
+export interface ServerRequest {
   /** Number of the connection, and of the request on it; from 1. */
   connection: number;
   request: number;
   /** Request line and headers, without the empty line. */
   head: string;
   body: Buffer;
+  /** A whole answer: 200 with `ok`, unless something else is given. */
+  answer(body?: string | Buffer, options?: { status?: number; headers?: Record<string, string> }): void;
+  /** The head of a 200 of 100 bytes, and these of it. */
+  answerInPart(body: string): void;
+  /** Resets the connection. */
+  reset(): void;
+  /** Ends the server's side of the connection. */
+  end(): void;
+}
+
+export interface RawRequest extends ServerRequest {
+  socket: Socket;
 }
 
 export interface RawServerOptions {
@@ -83,11 +94,24 @@ function readRequests(
       if (received.length < length) return;
       const body = received.subarray(0, length);
       received = received.subarray(length);
-      const complete = { socket, connection, request: ++request, head, body };
+      const complete = { ...answersOn(socket), socket, connection, request: ++request, head, body };
       head = null;
       onRequest(complete);
     }
   });
+}
+
+function answersOn(socket: Socket): Pick<ServerRequest, 'answer' | 'answerInPart' | 'reset' | 'end'> {
+  return {
+    answer: (body = 'ok', { status = 200, headers = {} } = {}) => {
+      const fields = Object.entries({ 'Content-Length': String(Buffer.byteLength(body)), ...headers });
+      const head = [`HTTP/1.1 ${status} X`, ...fields.map(([name, value]) => `${name}: ${value}`)].join('\r\n');
+      socket.write(Buffer.concat([Buffer.from(`${head}\r\n\r\n`), Buffer.from(body)]));
+    },
+    answerInPart: (body) => void socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n${body}`),
+    reset: () => void socket.resetAndDestroy(),
+    end: () => void socket.end(),
+  };
 }
 
 /** A 200 with this text. */

@@ -117,8 +117,12 @@ export const taskArbitrary: fc.Arbitrary<TaskSpec> = fc
     name: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((name) => !/\p{Cc}/u.test(name)),
     request,
     load,
-    client: fc.constantFrom('auto' as const, 'undici' as const, 'http1' as const),
-    connections: fc.record({ max: optional(fc.constant(1_000_000)), reuse: fc.boolean() }),
+    client: fc.constantFrom('auto' as const, 'undici' as const, 'http1' as const, 'http2' as const),
+    connections: fc.record({
+      max: optional(fc.constant(1_000_000)),
+      reuse: fc.boolean(),
+      streams: fc.constantFrom(1, 100, 1000),
+    }),
     timeouts: fc.record({ connectMs: durationMs, responseMs: durationMs, totalMs: durationMs }),
     redirects: fc.record({ follow: fc.boolean(), max: fc.integer({ min: 0, max: 1000 }) }),
     tls: fc
@@ -141,6 +145,7 @@ export const taskArbitrary: fc.Arbitrary<TaskSpec> = fc
   .map((task) => {
     const isNameDerived = task.name.length % 3 === 0;
     const { host, pathname } = new URL(task.request.url);
-    const client = task.client === 'http1' && task.redirects.follow ? 'auto' : task.client;
-    return { ...task, client, name: isNameDerived ? `${host}${pathname}`.slice(0, 200) : task.name };
+    const client = task.redirects.follow && task.client !== 'undici' ? 'auto' : task.client;
+    const connections = client === 'http2' ? task.connections : { ...task.connections, streams: 100 };
+    return { ...task, client, connections, name: isNameDerived ? `${host}${pathname}`.slice(0, 200) : task.name };
   });

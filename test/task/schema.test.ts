@@ -38,7 +38,7 @@ describe('parseTask: defaults', () => {
         graceMs: 10_000,
       },
       client: 'auto',
-      connections: { max: null, reuse: true },
+      connections: { max: null, reuse: true, streams: 100 },
       timeouts: { connectMs: 5_000, responseMs: 30_000, totalMs: 60_000 },
       redirects: { follow: false, max: 10 },
       tls: { verify: true, caFile: null, certFile: null, keyFile: null, serverName: null },
@@ -505,7 +505,21 @@ describe('parseTask: the other parts', () => {
       { client: 'http1', redirects: { follow: true } },
       'client: expected undici or auto, found http1: it does not follow redirects, and the task asks for that',
     ],
-    ['an unknown client', { client: 'curl' }, 'client: expected "auto" or "http1" or "undici", found "curl"'],
+    [
+      'http2 for a task that follows redirects',
+      { client: 'http2', redirects: { follow: true } },
+      'client: expected undici or auto, found http2: it does not follow redirects, and the task asks for that',
+    ],
+    [
+      'streams without http2',
+      { connections: { streams: 5 } },
+      'connections.streams: expected only with the client http2, found with auto',
+    ],
+    [
+      'an unknown client',
+      { client: 'curl' },
+      'client: expected "auto" or "http1" or "http2" or "undici", found "curl"',
+    ],
     ['an empty part', { connections: null }, 'connections: expected a map, found nothing'],
     ['a part that is no map', { load: [] }, 'load: expected a map, found a list'],
     [
