@@ -60,7 +60,7 @@ export function classify(error: unknown, phase: Phase, ended = false): Failure {
 const HTTP2_CODES =
   'NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE_ERROR REFUSED_STREAM ' +
   'CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM INADEQUATE_SECURITY HTTP_1_1_REQUIRED';
-/** Say that an answer broke the rules. node:http2 does not tell whether the peer or we ended the stream with them. */
+/** Say that an answer broke the rules. node:http2 does not tell whether the peer or it itself has reset the stream. */
 const HTTP2_PROTOCOL_CODES: ReadonlySet<string> = new Set([
   ...['PROTOCOL_ERROR', 'FLOW_CONTROL_ERROR', 'FRAME_SIZE_ERROR', 'COMPRESSION_ERROR'],
 ]);
@@ -74,7 +74,7 @@ export function http2CodeName(code: number): string {
 export function classifyStreamEnd(code: number): Failure {
   const name = http2CodeName(code);
   if (HTTP2_PROTOCOL_CODES.has(name)) return { errorClass: 'protocol', message: `the stream ended with ${name}` };
-  return { errorClass: 'reset', message: `the peer reset the stream: ${name}` };
+  return { errorClass: 'reset', message: `the stream was reset: ${name}` };
 }
 
 const CLASSIFIERS: Record<Phase, (code: string, error: SystemError, ended: boolean) => ErrorClass> = {

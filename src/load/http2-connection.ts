@@ -12,6 +12,8 @@ export interface Http2Context {
   activity: { events: number };
   /** The task's request: names and values in turn. */
   head: readonly string[];
+  /** It is a HEAD request. */
+  isHead: boolean;
   body: Uint8Array | null;
   /** Most bytes to keep of a body; null: none. */
   maxBodyBytes: number | null;
@@ -32,6 +34,8 @@ export class Http2Connection implements ClientConnection, SessionUser {
   #session: Http2Session | null = null;
   #stream: OwnedStream | null = null;
   #error: Error | null = null;
+  /** What the answer says of its body's length; null: nothing, or it has none. */
+  #length: string | null = null;
 
   constructor(context: Http2Context, listener: ExchangeListener) {
     this.#context = context;
@@ -87,6 +91,7 @@ export class Http2Connection implements ClientConnection, SessionUser {
   heardHead(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
     this.#context.activity.events++;
     const status = headers[':status']!;
+    this.#length = this.#context.isHead || status === 304 ? null : (headers['content-length'] ?? null);
     this.#answer.start(status, headers['content-encoding'] ?? null);
     this.#listener.headersReceived(status);
   }
@@ -96,9 +101,13 @@ export class Http2Connection implements ClientConnection, SessionUser {
     this.#answer.append(chunk, 0, chunk.length);
   }
 
-  /** The end of what comes, which is the answer's own when the stream was not ended by an error. */
+  /**
+   * The end of what comes: the answer's own, unless the stream was reset. node:http2 does not tell a reset with NO_ERROR from an
+   * end, but only an end has been held against the length.
+   */
   heardEnd(stream: ClientHttp2Stream): void {
     if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
+    if (this.#length !== null && Number(this.#length) !== this.#answer.bodyBytes) return;
     this.#context.activity.events++;
     // An answer before the whole request was sent: what is left of it is not wanted (RFC 9113 section 8.1).
     if (this.#context.body !== null && !stream.writableFinished) stream.close(constants.NGHTTP2_CANCEL);

@@ -99,16 +99,19 @@ export class Http2Session implements DialListener {
 
   /** Names what ended a stream before its answer was complete. @param error of the stream, if it had one */
   failureOf(stream: ClientHttp2Stream, error: Error | null): Failure {
-    const errorCode = error !== null && 'code' in error ? error.code : null;
+    const ofStream = codeOf(error);
     const isRefused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-    if (this.#goawayCode !== null && (isRefused || errorCode === 'ERR_HTTP2_SESSION_ERROR')) {
+    if (this.#goawayCode !== null && (isRefused || ofStream === 'ERR_HTTP2_SESSION_ERROR')) {
       return {
         errorClass: 'closed',
         message: `the peer ended the session before the answer was complete: GOAWAY, ${http2CodeName(this.#goawayCode)}`,
       };
     }
-    if (error !== null && errorCode !== 'ERR_HTTP2_STREAM_ERROR') return this.#failureBy(error);
-    return this.#socket!.readableEnded || this.#socket!.destroyed ? CLOSED : classifyStreamEnd(stream.rstCode);
+    // Of what has broken the connection some streams are told, and others that they are cancelled.
+    const { errored, readableEnded, destroyed } = this.#socket!;
+    const cause = error !== null && !STREAM_ERRORS.has(ofStream) ? error : errored;
+    if (cause !== null) return this.#failureBy(cause);
+    return readableEnded || destroyed ? CLOSED : classifyStreamEnd(stream.rstCode);
   }
 
   /** Only when there is room. */
@@ -236,4 +239,11 @@ export class Http2Session implements DialListener {
     clearTimeout(this.#settingsTimer);
     this.#sessions.forget(this);
   }
+}
+
+/** Of one stream: they do not say what became of the session. */
+const STREAM_ERRORS: ReadonlySet<unknown> = new Set(['ERR_HTTP2_STREAM_ERROR', 'ERR_HTTP2_STREAM_CANCEL']);
+
+function codeOf(error: Error | null): unknown {
+  return error !== null && 'code' in error ? error.code : null;
 }

@@ -41,6 +41,7 @@ class Http2Client implements ProtocolClient {
       sessions: this.#sessions,
       activity: this.#activity,
       head: http2Head(prepared),
+      isHead: prepared.dispatch.method === 'HEAD',
       body: prepared.dispatch.body,
       maxBodyBytes: options.keepBody ? options.maxBodyBytes : null,
     };

@@ -281,14 +281,15 @@ export class ReportBuilder {
   }
 
   #drops(measured: Counts, service: Histogram): Report['drops'] {
-    const { load, connections } = this.#info.task;
+    const { client, task } = this.#info;
+    const { load, connections } = task;
     const max = connections.max ?? Infinity;
     const count = droppedOf(measured);
     const hints = dropHints({
       scheduled: measured.scheduled,
       dropped: measured.dropped,
       slots: Math.min(max, load.maxInFlight),
-      slotsLimitedBy: max <= load.maxInFlight ? 'connections' : 'max-in-flight',
+      slotsLimitedBy: max > load.maxInFlight ? 'max-in-flight' : client === 'http2' ? 'streams' : 'connections',
       holdMs: this.#holdMs(service),
       slowestMs: service.maxUs / 1000,
       askedPerSecond: this.#totals.askedWhenSaturated,

@@ -8,9 +8,9 @@ const HEADROOM = 1.2;
 export interface DropEvidence {
   scheduled: number;
   dropped: Readonly<Record<DropCause, number>>;
-  /** Most hits in flight, and what set that limit. */
+  /** Most hits in flight, and what set that limit; `streams`: the connections did, and hits share them. */
   slots: number;
-  slotsLimitedBy: 'connections' | 'max-in-flight';
+  slotsLimitedBy: 'connections' | 'streams' | 'max-in-flight';
   /** Mean time that a hit held its slot, ms; null: more timed out than were answered. */
   holdMs: number | null;
   /** Slowest answer, ms; 0: none. */
@@ -53,10 +53,10 @@ function targetLimited(evidence: DropEvidence): string {
 }
 
 function slotsText({ slots, slotsLimitedBy }: DropEvidence): string {
-  if (slotsLimitedBy === 'max-in-flight') return `${formatCount(slots)} hits in flight`;
+  if (slotsLimitedBy !== 'connections') return `${formatCount(slots)} hits in flight`;
   return slots === 1 ? '1 connection' : `${formatCount(slots)} connections`;
 }
 
 function flag({ slotsLimitedBy }: DropEvidence): string {
-  return slotsLimitedBy === 'connections' ? '-c' : '--max-in-flight';
+  return slotsLimitedBy === 'max-in-flight' ? '--max-in-flight' : '-c';
 }

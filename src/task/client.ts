@@ -7,6 +7,6 @@ export function whyOnlyUndici({ redirects }: Pick<TaskSpec, 'redirects'>): strin
 
 /** The client that sends the task's requests: settled before the first of them, and for the whole run. */
 export function clientOf(spec: TaskSpec): ClientName {
-  if (spec.client !== 'auto') return spec.client;
-  return whyOnlyUndici(spec) === null ? 'http1' : 'undici';
+  if (whyOnlyUndici(spec) !== null) return 'undici';
+  return spec.client === 'auto' ? 'http1' : spec.client;
 }

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ErrorClass } from '../../src/task/sample.ts';
-import type { TimeoutsSpec } from '../../src/task/spec.ts';
+import type { ClientName, TimeoutsSpec } from '../../src/task/spec.ts';
 import {
+  CLIENTS,
   HTTP1_CLIENTS,
   constant,
   expectIdentity,
@@ -13,7 +14,14 @@ import {
   type RunResult,
 } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { okResponse, startRawServer, type RawRequest, type RawServer } from '../support/raw-server.ts';
+import { startServerFor, type TestServerOptions } from '../support/http2-server.ts';
+import {
+  okResponse,
+  startRawServer,
+  type RawRequest,
+  type RawServer,
+  type ServerRequest,
+} from '../support/raw-server.ts';
 
 let server: RawServer;
 
@@ -23,61 +31,59 @@ const failuresOf = ({ total }: RunResult): Partial<Record<ErrorClass, number>> =
   Object.fromEntries(Object.entries(total.errors).map(([errorClass, { count }]) => [errorClass, count]));
 
 /** Tells each request by a byte in a pipe, before it answers: the count survives SIGKILL. */
-const COUNTING_SERVER = `
+const countingServer = (module: 'http' | 'http2'): string => `
   const { writeSync } = require('node:fs');
-  const server = require('node:http').createServer((_, response) => { writeSync(3, '.'); response.end('ok'); });
+  const server = require('node:${module}').createServer((_, response) => { writeSync(3, '.'); response.end('ok'); });
   server.listen(0, '127.0.0.1', () => process.send(server.address().port));
 `;
 
-describe.each(HTTP1_CLIENTS)('%s', (client) => {
-  const taskFor = taskForClient(client);
+/** Runs 100/s for a second with four in flight; every third request gets the fault, the others are answered well. */
+async function runWithFaults<Request extends ServerRequest>(
+  client: ClientName,
+  start: (options: TestServerOptions<Request>) => Promise<RawServer>,
+  fault: (request: Request) => void,
+  timeouts: Partial<TimeoutsSpec>,
+): Promise<RunResult> {
+  let received = 0;
+  server = await start({
+    onRequest: (request) => {
+      if (++received % 3 === 0) fault(request);
+      else request.answer();
+    },
+  });
+  const load = { maxInFlight: 4, graceMs: 500, onSaturated: 'queue' as const };
+  const result = await runTask(taskForClient(client)(server.url, { load, timeouts }));
+  expectIdentity(result);
+  expectTargetAgrees(result, server.heads.length);
+  return result;
+}
 
-  /** Runs 100/s for a second on four connections; every `each`-th request gets the fault, the others are answered well. */
-  async function runWithFault(
-    fault: (request: RawRequest) => void,
-    timeouts: Partial<TimeoutsSpec> = {},
-  ): Promise<RunResult> {
-    let received = 0;
-    server = await startRawServer({
-      onRequest: (request) => {
-        if (++received % 3 === 0) fault(request);
-        else request.socket.write(okResponse());
-      },
-    });
-    const result = await runTask(
-      taskFor(server.url, {
-        load: { maxInFlight: 4, graceMs: 500, onSaturated: 'queue' },
-        timeouts,
-      }),
-    );
-    expectIdentity(result);
-    expectTargetAgrees(result, server.heads.length);
-    return result;
-  }
+describe.each(CLIENTS)('%s', (client) => {
+  const taskFor = taskForClient(client);
+  const start = (options: TestServerOptions<ServerRequest>): Promise<RawServer> => startServerFor(client, options);
+  const runWithFault = (fault: (request: ServerRequest) => void, timeouts: Partial<TimeoutsSpec> = {}) =>
+    runWithFaults(client, start, fault, timeouts);
 
   describe('the numbers agree with the target’s own', () => {
     test('exactly, when nothing goes wrong', async () => {
-      const result = await runWithFault(({ socket }) => socket.write(okResponse()));
+      const result = await runWithFault((request) => request.answer());
       expect(result.total.counts.answered).toBe(server.heads.length);
       expect(result.total.counts.written).toBe(server.heads.length);
       expect(failuresOf(result)).toEqual({});
     });
 
-    const faults: [string, ErrorClass, (request: RawRequest) => void][] = [
-      ['resets the connection', 'reset', ({ socket }) => void socket.resetAndDestroy()],
-      ['closes without an answer', 'closed', ({ socket }) => void socket.end()],
-      ['answers garbage', 'protocol', ({ socket }) => socket.write('\u0000\u0001 this is not HTTP\r\n\r\n')],
+    const faults: [string, ErrorClass, (request: ServerRequest) => void][] = [
+      ['resets the connection', 'reset', (request) => request.reset()],
+      ['closes without an answer', 'closed', (request) => request.end()],
       [
         'closes before the body is complete',
         'closed',
-        ({ socket }) => void socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok'),
+        (request) => {
+          request.answerInPart('ok');
+          setImmediate(() => request.end());
+        },
       ],
-      [
-        'sends a broken chunk',
-        'protocol',
-        ({ socket }) => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n'),
-      ],
-      ['answers 503', 'status', ({ socket }) => socket.write('HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n')],
+      ['answers 503', 'status', (request) => request.answer('', { status: 503 })],
     ];
     test.each(faults)('when the target %s', async (_, errorClass, fault) => {
       const result = await runWithFault(fault);
@@ -89,13 +95,98 @@ describe.each(HTTP1_CLIENTS)('%s', (client) => {
       const before = await runWithFault(() => undefined, { responseMs: 200 });
       expect(failuresOf(before)).toEqual({ 'response-timeout': before.total.counts.failed });
       await server.close();
-      const within = await runWithFault(
-        ({ socket }) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok'),
-        {
-          totalMs: 300,
-        },
-      );
+      const within = await runWithFault((request) => request.answerInPart('ok'), { totalMs: 300 });
       expect(failuresOf(within)).toEqual({ 'total-timeout': within.total.counts.failed });
+    });
+
+    test('when each hit has its own connection', async () => {
+      server = await start({ onRequest: (request) => request.answer() });
+      const result = await runTask(taskFor(server.url, { connections: { reuse: false } }), { threads: 2 });
+      expectIdentity(result);
+      expect(server.heads.length).toBe(result.total.counts.answered);
+      expect(server.connections).toBe(result.total.counts.written);
+      expect(result.histogram('connect').count).toBe(result.total.counts.written);
+      expect(result.total.traffic.connectionsOpened).toBe(result.total.counts.written);
+    });
+
+    test('when nobody listens: nothing is written', async () => {
+      server = await start({ onRequest: () => undefined });
+      await server.close();
+      const result = await runTask(taskFor(server.url));
+      expectIdentity(result);
+      expect(result.total.counts.written).toBe(0);
+      expect(failuresOf(result)).toEqual({ 'connect-refused': result.total.counts.unwritten });
+    });
+
+    test('when the run is interrupted, drained or aborted', async () => {
+      for (const stop of ['drain', 'abort'] as const) {
+        let received = 0;
+        server = await start({
+          onRequest: (request) => {
+            if (++received % 3 > 0) request.answer();
+          },
+        });
+        const task = taskFor(server.url, { load: { stages: [constant(300, 60_000)], graceMs: 300 } });
+        const result = await runTask(task, {
+          threads: 2,
+          control: async (engine) => {
+            await eventually(() => expect(server.heads.length).toBeGreaterThan(100));
+            engine[stop]('the test says so');
+          },
+        });
+        expectIdentity(result);
+        expectTargetAgrees(result, server.heads.length);
+        expect(result.total.counts.aborted).toBeGreaterThan(0);
+        await server.close();
+      }
+    });
+  });
+
+  test('the numbers agree with those of a target that is killed', async () => {
+    server = await start({ onRequest: () => undefined });
+    const child = spawn(process.execPath, ['-e', countingServer(client === 'http2' ? 'http2' : 'http')], {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe', 'ipc'],
+    });
+    try {
+      let received = 0;
+      const pipe = child.stdio[3] as NodeJS.ReadableStream;
+      pipe.on('data', (bytes: Buffer) => (received += bytes.length));
+      const pipeEnd = once(pipe, 'end');
+      const [port] = (await once(child, 'message')) as [number];
+      const result = await runTask(taskFor(`http://127.0.0.1:${port}/`, { load: { stages: [constant(500, 2_000)] } }), {
+        threads: 2,
+        control: async () => {
+          await eventually(() => expect(received).toBeGreaterThan(300));
+          child.kill('SIGKILL');
+        },
+      });
+      await pipeEnd;
+      expectIdentity(result);
+      expectTargetAgrees(result, received);
+      expect(result.total.errors['connect-refused']!.count).toBeGreaterThan(100);
+      expect(result.total.counts.unwritten).toBeGreaterThan(100);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+describe.each(HTTP1_CLIENTS)('%s', (client) => {
+  const taskFor = taskForClient(client);
+  const runWithFault = (fault: (request: RawRequest) => void) => runWithFaults(client, startRawServer, fault, {});
+
+  describe('the numbers agree with the target’s own', () => {
+    const faults: [string, (request: RawRequest) => void][] = [
+      ['answers garbage', ({ socket }) => socket.write('\u0000\u0001 this is not HTTP\r\n\r\n')],
+      [
+        'sends a broken chunk',
+        ({ socket }) => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n'),
+      ],
+    ];
+    test.each(faults)('when the target %s', async (_, fault) => {
+      const result = await runWithFault(fault);
+      expect(failuresOf(result)).toEqual({ protocol: result.total.counts.failed });
+      expect(result.total.counts.failed).toBeGreaterThan(10);
     });
 
     const valid: [string, (request: RawRequest) => void][] = [
@@ -128,16 +219,6 @@ describe.each(HTTP1_CLIENTS)('%s', (client) => {
       expect(Object.keys(failuresOf(result))).toEqual(client === 'undici' ? ['protocol'] : []);
     });
 
-    test('when each hit has its own connection', async () => {
-      server = await startRawServer({ onRequest: ({ socket }) => socket.write(okResponse()) });
-      const result = await runTask(taskFor(server.url, { connections: { reuse: false } }), { threads: 2 });
-      expectIdentity(result);
-      expect(server.heads.length).toBe(result.total.counts.answered);
-      expect(server.connections).toBe(result.total.counts.written);
-      expect(result.histogram('connect').count).toBe(result.total.counts.written);
-      expect(result.total.traffic.connectionsOpened).toBe(result.total.counts.written);
-    });
-
     test('when redirects are followed: they are counted apart', async () => {
       server = await startRawServer({
         onRequest: ({ socket, head }) =>
@@ -156,64 +237,5 @@ describe.each(HTTP1_CLIENTS)('%s', (client) => {
       expect(redirects).toBe(written);
       expect(server.heads.length).toBe(written + redirects);
     });
-
-    test('when nobody listens: nothing is written', async () => {
-      server = await startRawServer({ onRequest: () => undefined });
-      await server.close();
-      const result = await runTask(taskFor(server.url));
-      expectIdentity(result);
-      expect(result.total.counts.written).toBe(0);
-      expect(failuresOf(result)).toEqual({ 'connect-refused': result.total.counts.unwritten });
-    });
-
-    test('when the run is interrupted, drained or aborted', async () => {
-      for (const stop of ['drain', 'abort'] as const) {
-        server = await startRawServer({
-          onRequest: ({ socket, request }) => {
-            if (request % 3 > 0) socket.write(okResponse());
-          },
-        });
-        const task = taskFor(server.url, { load: { stages: [constant(300, 60_000)], graceMs: 300 } });
-        const result = await runTask(task, {
-          threads: 2,
-          control: async (engine) => {
-            await eventually(() => expect(server.heads.length).toBeGreaterThan(100));
-            engine[stop]('the test says so');
-          },
-        });
-        expectIdentity(result);
-        expectTargetAgrees(result, server.heads.length);
-        expect(result.total.counts.aborted).toBeGreaterThan(0);
-        await server.close();
-      }
-    });
-  });
-
-  test('the numbers agree with those of a target that is killed', async () => {
-    server = await startRawServer({ onRequest: () => undefined });
-    const child = spawn(process.execPath, ['-e', COUNTING_SERVER], {
-      stdio: ['ignore', 'inherit', 'inherit', 'pipe', 'ipc'],
-    });
-    try {
-      let received = 0;
-      const pipe = child.stdio[3] as NodeJS.ReadableStream;
-      pipe.on('data', (bytes: Buffer) => (received += bytes.length));
-      const pipeEnd = once(pipe, 'end');
-      const [port] = (await once(child, 'message')) as [number];
-      const result = await runTask(taskFor(`http://127.0.0.1:${port}/`, { load: { stages: [constant(500, 2_000)] } }), {
-        threads: 2,
-        control: async () => {
-          await eventually(() => expect(received).toBeGreaterThan(300));
-          child.kill('SIGKILL');
-        },
-      });
-      await pipeEnd;
-      expectIdentity(result);
-      expectTargetAgrees(result, received);
-      expect(result.total.errors['connect-refused']!.count).toBeGreaterThan(100);
-      expect(result.total.counts.unwritten).toBeGreaterThan(100);
-    } finally {
-      child.kill('SIGKILL');
-    }
   });
 });

@@ -1,37 +1,59 @@
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sample } from '../../src/task/sample.ts';
-import { constant, expectIdentity, runTask, taskFor, type RunResult } from '../support/engine.ts';
+import {
+  constant,
+  expectIdentity,
+  runTask,
+  taskForClient,
+  type RunResult,
+  type TaskChanges,
+} from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 
-let server: Server;
+/** One of each kind: a connection for each hit in flight, and one for all. */
+const CLIENTS = ['http1', 'http2'] as const;
+
+let taskFor = taskForClient('http1');
 let url: string;
 let count = 0;
 let body = 'ok';
 /** Answers wait until this is resolved. */
 let gate: Promise<void> = Promise.resolve();
 
-beforeAll(async () => {
-  server = createServer((_, response) => {
+/** For the tests of a group: a server for this client, and tasks for it. */
+function useClient(client: (typeof CLIENTS)[number]): void {
+  const sockets = new Set<Socket>();
+  const heard = (_: unknown, response: { end(text: string): unknown }): void => {
     count++;
     void gate.then(() => response.end(body));
+  };
+  const server: Server = client === 'http2' ? createHttp2Server(heard) : createServer(heard);
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-});
+
+  beforeAll(async () => {
+    taskFor = taskForClient(client);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  });
+
+  afterAll(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+}
 
 beforeEach(() => {
   count = 0;
   body = 'ok';
   gate = Promise.resolve();
-});
-
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
 });
 
 /** Every scheduled hit was answered, but for those that this machine was too busy to send in time. */
@@ -43,7 +65,7 @@ function expectNoneLost({ total: { counts } }: RunResult): void {
 
 /** Runs a task whose target answers nothing in the first second, which `look` gets to see. */
 async function runHeld(
-  overrides: Parameters<typeof taskFor>[1] & object,
+  overrides: TaskChanges,
   look: (first: Sample) => void = () => undefined,
   threads = 1,
 ): Promise<RunResult> {
@@ -64,7 +86,9 @@ async function runHeld(
 const seconds = (samples: readonly Sample[], from: number): number[] =>
   samples.slice(from).map((sample) => sample.counts.scheduled);
 
-describe('a run', () => {
+describe.each(CLIENTS)('a run (%s)', (client) => {
+  useClient(client);
+
   test('of the open model sends rate × duration hits, over any number of threads', async () => {
     for (const threads of [1, 3]) {
       count = 0;
@@ -138,7 +162,9 @@ describe('a run', () => {
   });
 });
 
-describe('a running engine', () => {
+describe.each(CLIENTS)('a running engine (%s)', (client) => {
+  useClient(client);
+
   test('retunes to another rate and keeps its end time', async () => {
     const result = await runTask(taskFor(url, { load: { stages: [constant(50, 4_000)] } }), {
       threads: 2,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { classify, type Phase } from '../../src/load/error-class.ts';
+import { classify, classifyStreamEnd, type Phase } from '../../src/load/error-class.ts';
 
 /** As Node makes them; the other classes are tested where they happen: client-faults, client-tls, connector. */
 function systemError(code: string, message: string, fields: object = {}): Error {
@@ -20,6 +20,7 @@ describe('classify', () => {
     ['exchange', 'EPIPE', 'reset'],
     ['exchange', 'ECONNABORTED', 'reset'],
     ['exchange', 'EPROTO', 'tls'],
+    ['exchange', 'ERR_HTTP2_ERROR', 'protocol'],
     ['exchange', 'ETIMEDOUT', 'other'],
   ] as const)('%s, %s: %s', (phase, code, errorClass) => {
     expect(classify(systemError(code, 'words'), phase)).toEqual({ errorClass, message: 'words' });
@@ -32,6 +33,14 @@ describe('classify', () => {
       { library: 'SSL routines', reason: 'tlsv13 alert certificate required' },
     );
     expect(classify(error, 'exchange')).toEqual({ errorClass: 'tls', message: 'tlsv13 alert certificate required' });
+  });
+
+  test.each([
+    [1, 'protocol', 'the stream ended with PROTOCOL_ERROR'],
+    [7, 'reset', 'the stream was reset: REFUSED_STREAM'],
+    [99, 'reset', 'the stream was reset: code 99'],
+  ])('a stream of HTTP/2 that ends with code %i is %s', (code, errorClass, message) => {
+    expect(classifyStreamEnd(code)).toEqual({ errorClass, message });
   });
 
   test('the local port is not in the message: it is another one each time', () => {

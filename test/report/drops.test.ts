@@ -26,6 +26,11 @@ test.each<[sentence: string, found: Partial<DropEvidence>, hints: string[]]>([
     ['dropped 4 980 (50 %): 1 connection × 3.00 ms carry about 330/s; try -c 4'],
   ],
   [
+    'connections that hits share limit the hits in flight',
+    { slotsLimitedBy: 'streams' },
+    ['dropped 4 980 (50 %): 50 hits in flight × 100 ms carry about 500/s; try -c 120'],
+  ],
+  [
     'the limit of hits in flight has a flag of its own',
     { slots: 10_000, slotsLimitedBy: 'max-in-flight', holdMs: 12_000 },
     ['dropped 4 980 (50 %): 10 000 hits in flight × 12.0 s carry about 830/s; try --max-in-flight 14400'],
