@@ -96,7 +96,7 @@ async function closedOf(kind: Kind, nginx: Nginx): Promise<Row[]> {
     return { numbers: { ...perSecondOf(window), peakMegabytes: window.peakBytes / 1e6 }, window };
   });
   // wrk knows no HTTP/2.
-  const yardstick = kind.http2 ? 'h2load' : 'wrk';
+  const yardstick = kind.streams === null ? 'wrk' : 'h2load';
   const part = (row: Row): number =>
     row.median['perCpuSecond']! / (find(rows, yardstick)?.median['perCpuSecond'] ?? NaN);
   say(`Closed model, ${connections} at a time, ${kind.title}; medians of ${rounds} rounds:\n`);

@@ -45,7 +45,7 @@ describe('options', () => {
     [['--rates', '100,fast'], '--rates: expected a whole number from 1 to 100000, found "fast"'],
     [
       ['--kinds', 'spdy'],
-      '--kinds: expected some of keepalive, new-connection, tls, 1k, 100k, post, http2, found "spdy"',
+      '--kinds: expected some of keepalive, new-connection, tls, 1k, 100k, post, http2, h2c, h2c-1, found "spdy"',
     ],
     [['--parts', 'half'], '--parts: expected some of closed, open, memory, found "half"'],
   ])('%j is refused', (argv, message) => {

@@ -12,10 +12,11 @@ export interface Kind {
   keepAlive: boolean;
   /** Of the request's body, 0: a GET without one. */
   bodyBytes: number;
-  http2: boolean;
+  /** Of HTTP/2, at a time on a connection; null: HTTP/1.1. */
+  streams: number | null;
 }
 
-const GET = { path: '/', secure: false, keepAlive: true, bodyBytes: 0, http2: false };
+const GET = { path: '/', secure: false, keepAlive: true, bodyBytes: 0, streams: null };
 
 /** Bodies that the private nginx has, by path. */
 export const BODIES: Readonly<Record<string, number>> = { '/1k': 1_024, '/100k': 102_400 };
@@ -27,12 +28,9 @@ const ALL: Readonly<Record<string, Omit<Kind, 'name'>>> = {
   '1k': { ...GET, path: '/1k', title: 'HTTP/1.1 keep-alive, a body of 1 KiB' },
   '100k': { ...GET, path: '/100k', title: 'HTTP/1.1 keep-alive, a body of 100 KiB' },
   post: { ...GET, bodyBytes: 1_024, title: 'HTTP/1.1 keep-alive, POST of 1 KiB' },
-  http2: {
-    ...GET,
-    secure: true,
-    http2: true,
-    title: 'HTTP/2 over TLS 1.3, on one connection where a generator lets choose',
-  },
+  http2: { ...GET, secure: true, streams: 50, title: 'HTTP/2 over TLS 1.3, 50 streams on a connection' },
+  h2c: { ...GET, streams: 50, title: 'HTTP/2 in clear text, 50 streams on a connection' },
+  'h2c-1': { ...GET, streams: 1, title: 'HTTP/2 in clear text, one stream on a connection' },
 };
 
 export const KIND_NAMES = Object.keys(ALL);

@@ -19,7 +19,9 @@ export interface NginxStatus {
 interface Ports {
   plain: number;
   tls: number;
-  http2: number;
+  /** Of HTTP/2, in clear text and over TLS. */
+  h2c: number;
+  h2: number;
 }
 
 /**
@@ -47,7 +49,8 @@ export class Nginx {
     const binary = find();
     if (binary === null) throw new Error('nginx is not installed');
     const folder = mkdtempSync(join(parent, 'nginx-'));
-    const ports = { plain: await freePort(), tls: await freePort(), http2: await freePort() };
+    const [plain, tls, h2c, h2] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const ports = { plain, tls, h2c, h2 };
     const config = join(folder, 'nginx.conf');
     writeFileSync(config, configOf(ports, folder, maxConnections));
     for (const [path, bytes] of Object.entries(BODIES)) writeFileSync(join(folder, path), 'x'.repeat(bytes));
@@ -73,9 +76,10 @@ export class Nginx {
     }
   }
 
-  urlOf({ path, secure, http2 }: Kind): string {
-    const { plain, tls, http2: h2 } = this.#ports;
-    return secure ? `https://127.0.0.1:${http2 ? h2 : tls}${path}` : `http://127.0.0.1:${plain}${path}`;
+  urlOf({ path, secure, streams }: Kind): string {
+    const { plain, tls, h2c, h2 } = this.#ports;
+    const port = streams === null ? (secure ? tls : plain) : secure ? h2 : h2c;
+    return `${secure ? 'https' : 'http'}://127.0.0.1:${port}${path}`;
   }
 
   get pid(): number {
@@ -129,7 +133,7 @@ function makeCertificate(folder: string): void {
   });
 }
 
-function configOf({ plain, tls, http2 }: Ports, folder: string, maxConnections: number): string {
+function configOf({ plain, tls, h2c, h2 }: Ports, folder: string, maxConnections: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `  ${name}_temp_path ${folder}/${name};`)
     .join('\n');
@@ -155,7 +159,8 @@ ${temporary}
   server {
     listen 127.0.0.1:${plain} backlog=4096;
     listen 127.0.0.1:${tls} backlog=4096 ssl;
-    listen 127.0.0.1:${http2} backlog=4096 ssl http2;
+    listen 127.0.0.1:${h2c} backlog=4096 http2;
+    listen 127.0.0.1:${h2} backlog=4096 ssl http2;
     root ${folder};
     location = / { return 200 "ok"; }
     location = /status { stub_status; }

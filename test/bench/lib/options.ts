@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { KIND_NAMES, kindNamed, type Kind } from './kinds.ts';
 
-export const PARTS = ['closed', 'http2', 'open', 'memory'] as const;
+export const PARTS = ['closed', 'open', 'memory'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {

@@ -58,7 +58,10 @@ export function findPeers(engine: readonly string[]): { found: Peer[]; missing: 
 function engineBy(name: string, engine: readonly string[], client: 'auto' | 'undici'): Peer {
   const run = (job: Job): string[] => [
     ...[...engine, 'run', job.url, '-c', String(job.connections), '-d', `${job.seconds}s`, '-o', 'json'],
-    ...['--client', job.kind.http2 ? 'http2' : client, ...(job.kind.secure ? ['-k'] : [])],
+    ...(job.kind.streams === null
+      ? ['--client', client]
+      : ['--client', 'http2', '--streams', String(job.kind.streams)]),
+    ...(job.kind.secure ? ['-k'] : []),
     ...(job.kind.keepAlive ? [] : ['--no-keepalive']),
     ...(job.kind.bodyBytes > 0 ? ['-b', `@${bodyOf(job)}`] : []),
   ];
@@ -66,7 +69,7 @@ function engineBy(name: string, engine: readonly string[], client: 'auto' | 'und
     name,
     ours: true,
     version: versionLine([...engine, '--version']),
-    closed: (job) => (job.kind.http2 && client === 'undici' ? null : { argv: run(job) }),
+    closed: (job) => (isHttp2(job) && client === 'undici' ? null : { argv: run(job) }),
     open: (job) => ({ argv: [...run(job), '-q', String(job.rate)] }),
   };
 }
@@ -80,9 +83,22 @@ function undiciBare(): Peer {
   };
 }
 
-/** A GET in clear text on connections that stay. */
-function isPlain({ secure, keepAlive, bodyBytes }: Kind): boolean {
-  return !secure && keepAlive && bodyBytes === 0;
+/** A GET of HTTP/1.1 in clear text on connections that stay. */
+function isPlain({ secure, keepAlive, bodyBytes, streams }: Kind): boolean {
+  return !secure && keepAlive && bodyBytes === 0 && streams === null;
+}
+
+function isHttp2({ kind }: Job): boolean {
+  return kind.streams !== null;
+}
+
+/** Those that speak HTTP/2 over TLS only, on as many connections as they choose. */
+function isTheirs({ kind }: Job): boolean {
+  return kind.streams === null || (kind.secure && kind.streams > 1);
+}
+
+function sessionsOf({ kind, connections }: Job): string {
+  return String(Math.ceil(connections / (kind.streams ?? 1)));
 }
 
 function bodyOf({ kind, folder }: Job): string {
@@ -98,7 +114,7 @@ function autocannon(): Peer {
   return {
     name: 'autocannon',
     version: packageVersion('autocannon'),
-    closed: (job) => (job.kind.http2 ? null : { argv: [...argv(job), job.url] }),
+    closed: (job) => (isHttp2(job) ? null : { argv: [...argv(job), job.url] }),
     open: (job) => ({ argv: [...argv(job), '-R', String(job.rate), job.url] }),
   };
 }
@@ -115,13 +131,15 @@ const AB_REQUESTS = '5000000';
 const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
   wrk: (binary) => ({
     version: versionLine([binary, '-v']),
-    closed: (job) => (job.kind.http2 ? null : { argv: [...wrkArgv(binary, job), job.url] }),
+    closed: (job) => (isHttp2(job) ? null : { argv: [...wrkArgv(binary, job), job.url] }),
   }),
   h2load: (binary) => ({
     version: versionLine([binary, '--version']),
     closed: (job) => {
       const { kind, url, connections, seconds } = job;
-      const shape = kind.http2 ? ['-c', '1', '-m', String(connections)] : ['--h1', '-c', String(connections)];
+      const shape = isHttp2(job)
+        ? ['-m', String(kind.streams), '-c', sessionsOf(job)]
+        : ['--h1', '-c', String(connections)];
       const body = kind.bodyBytes > 0 ? ['-d', bodyOf(job)] : [];
       return kind.keepAlive ? { argv: [binary, '-t1', ...shape, ...body, '-D', String(seconds), url] } : null;
     },
@@ -132,19 +150,19 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
       const { kind, url, connections, seconds } = job;
       const body = kind.bodyBytes > 0 ? ['-p', bodyOf(job), '-T', 'application/octet-stream'] : [];
       const shape = [...(kind.keepAlive ? ['-k'] : []), ...body, '-c', String(connections), '-t', String(seconds)];
-      return kind.http2 ? null : { argv: [binary, '-q', ...shape, '-n', AB_REQUESTS, url] };
+      return isHttp2(job) ? null : { argv: [binary, '-q', ...shape, '-n', AB_REQUESTS, url] };
     },
   }),
   hey: (binary) => {
     const argv = (job: Job): string[] => [
-      ...[binary, '-z', `${job.seconds}s`, '-c', String(job.connections), ...(job.kind.http2 ? ['-h2'] : [])],
+      ...[binary, '-z', `${job.seconds}s`, '-c', String(job.connections), ...(isHttp2(job) ? ['-h2'] : [])],
       ...(job.kind.keepAlive ? [] : ['-disable-keepalive']),
       ...(job.kind.bodyBytes > 0 ? ['-m', 'POST', '-D', bodyOf(job)] : []),
     ];
     return {
       // It does not tell.
       version: versionLine(['dpkg-query', '-W', '-f', '${Version}', 'hey']),
-      closed: (job) => ({ argv: [...argv(job), job.url] }),
+      closed: (job) => (isTheirs(job) ? { argv: [...argv(job), job.url] } : null),
       // Its rate is per worker.
       open: (job) => ({ argv: [...argv(job), '-q', String(job.rate / job.connections), job.url] }),
     };
@@ -152,8 +170,8 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
   oha: (binary) => {
     const argv = (job: Job): string[] => [
       ...[binary, '--no-tui', '-z', `${job.seconds}s`],
-      ...(job.kind.http2
-        ? ['--http2', '-c', '1', '-p', String(job.connections)]
+      ...(isHttp2(job)
+        ? ['--http2', '-p', String(job.kind.streams), '-c', sessionsOf(job)]
         : ['-c', String(job.connections), ...(job.kind.keepAlive ? [] : ['--disable-keepalive'])]),
       ...(job.kind.secure ? ['--insecure'] : []),
       ...(job.kind.bodyBytes > 0 ? ['-m', 'POST', '-D', bodyOf(job)] : []),
@@ -170,7 +188,7 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
     });
     return {
       version: versionLine([binary, 'version']),
-      closed: (job) => run(job, { executor: 'constant-vus', vus: job.connections }),
+      closed: (job) => (isTheirs(job) ? run(job, { executor: 'constant-vus', vus: job.connections }) : null),
       open: (job) =>
         run(job, {
           ...{ executor: 'constant-arrival-rate', rate: job.rate, timeUnit: '1s' },
@@ -183,14 +201,14 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
       argv: [
         ...[binary, 'attack', '-output=/dev/null', `-rate=${rate}`, `-duration=${job.seconds}s`],
         ...[`-connections=${job.connections}`, `-workers=${job.connections}`, `-max-workers=${job.connections}`],
-        ...['-insecure', `-http2=${job.kind.http2}`, `-keepalive=${job.kind.keepAlive}`],
+        ...['-insecure', `-http2=${isHttp2(job)}`, `-keepalive=${job.kind.keepAlive}`],
         ...(job.kind.bodyBytes > 0 ? [`-body=${bodyOf(job)}`] : []),
       ],
       stdin: `${job.kind.bodyBytes > 0 ? 'POST' : 'GET'} ${job.url}\n`,
     });
     return {
       version: versionLine([binary, '-version']),
-      closed: (job) => run(job, '0'),
+      closed: (job) => (isTheirs(job) ? run(job, '0') : null),
       open: (job) => run(job, `${job.rate}/1s`),
     };
   },
@@ -198,20 +216,20 @@ const FIELD: Record<string, (binary: string) => Omit<Peer, 'name'>> = {
     const run = (job: Job, rate: number): Command => ({
       argv: [
         ...[binary, 'load', '-quiet', '-c', String(job.connections), '-qps', String(rate)],
-        ...['-k', `-keepalive=${job.kind.keepAlive}`, `-h2=${job.kind.http2}`],
+        ...['-k', `-keepalive=${job.kind.keepAlive}`, `-h2=${isHttp2(job)}`],
         ...(job.kind.bodyBytes > 0 ? ['-payload-file', bodyOf(job)] : []),
         ...['-t', `${job.seconds}s`, job.url],
       ],
     });
     return {
       version: versionLine([binary, 'version']),
-      closed: (job) => run(job, 0),
+      closed: (job) => (isTheirs(job) ? run(job, 0) : null),
       open: (job) => run(job, job.rate),
     };
   },
   wrk2: (binary) => ({
     version: versionLine([binary, '-v']),
-    closed: (job) => (job.kind.http2 ? null : { argv: [...wrkArgv(binary, job), '-R', '1000000', job.url] }),
+    closed: (job) => (isHttp2(job) ? null : { argv: [...wrkArgv(binary, job), '-R', '1000000', job.url] }),
     open: (job) => ({ argv: [...wrkArgv(binary, job), '-R', String(job.rate), job.url] }),
   }),
   locust: (binary) => {
