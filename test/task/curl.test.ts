@@ -137,7 +137,7 @@ describe('an imported command', () => {
     expect(read('curl --retry 3 -c jar --http2 -H nonsense -sSvif -o f -w x --stderr y x').warnings).toEqual([
       '--retry is left out: a hit is never repeated: a failure is counted',
       '-c is left out: GoStress remembers nothing between hits',
-      '--http2 is left out: GoStress speaks HTTP/1.1',
+      '--http2 is left out: GoStress speaks HTTP/1.1, and HTTP/2 when the client of the task is http2',
       '-H: curl leaves a header without ":" out',
     ]);
     expect(read(`curl -F 'a=b;oops' x`).warnings).toEqual(['-F: curl leaves "oops" behind the ";" out']);
@@ -158,8 +158,11 @@ describe('a command that cannot be imported', () => {
     ['curl --resolve a:1:b x', '--resolve is not supported: GoStress connects to the host and port of the URL'],
     ['curl --connect-to a:1:b:2 x', '--connect-to is not supported: GoStress connects to the host and port of the URL'],
     ['curl --unix-socket s x', '--unix-socket is not supported: GoStress connects to the host and port of the URL'],
-    ['curl -0 x', '-0 is not supported: GoStress speaks HTTP/1.1'],
-    ['curl --http2-prior-knowledge x', '--http2-prior-knowledge is not supported: GoStress speaks HTTP/1.1'],
+    ['curl -0 x', '-0 is not supported: GoStress speaks HTTP/1.1, and HTTP/2 when the client of the task is http2'],
+    [
+      'curl --http2-prior-knowledge x',
+      '--http2-prior-knowledge is not supported: GoStress speaks HTTP/1.1, and HTTP/2 when the client of the task is http2',
+    ],
     ['curl --digest -u a:b x', /^--digest is not supported: only Basic/],
     ['curl -n x', '-n is not supported: write what it would read into the command'],
     ['curl -K file x', '-K is not supported: write what it would read into the command'],
@@ -215,7 +218,7 @@ describe('a command that cannot be imported', () => {
   it('is told with all of its problems', () => {
     expect(problemsOf('curl --foo -0 -u me -X "A B" -m x http://h')).toEqual([
       'expected an option that curl knows, found "--foo"',
-      '-0 is not supported: GoStress speaks HTTP/1.1',
+      '-0 is not supported: GoStress speaks HTTP/1.1, and HTTP/2 when the client of the task is http2',
       '-u: expected user:password, found no ":" (curl would ask for the password)',
       '-X: expected a method like GET or POST, found "A B"',
       '-m: expected seconds like 10 or 0.5, at most 2592000, found another value',

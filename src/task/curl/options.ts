@@ -19,7 +19,7 @@ export interface CurlOption {
 const PROXY = 'GoStress connects to the target itself';
 const ROUTE = 'GoStress connects to the host and port of the URL';
 const AUTH = 'only Basic (-u) and Bearer (--oauth2-bearer) can be sent without asking the server first';
-const VERSION = 'GoStress speaks HTTP/1.1';
+const VERSION = 'GoStress speaks HTTP/1.1, and HTTP/2 when the client of the task is http2';
 const TLS = 'GoStress uses the TLS settings of Node.js';
 const LIMIT = 'GoStress has no such limit';
 const MEMORY = 'GoStress remembers nothing between hits';
