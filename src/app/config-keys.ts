@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ROLES } from '../cluster/ports.ts';
-import { DEFAULT_TIMINGS, TIMING_PROFILES, type Timings } from '../cluster/timings.ts';
+import { DEFAULT_TIMINGS, TIMING_PROFILES, timingName, type Timings } from '../cluster/timings.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { invalid } from '../lib/errors.ts';
 import { LOG_LEVELS } from '../lib/log.ts';
@@ -78,7 +78,7 @@ const bufferSize = read(z.union([z.string(), z.int()]), (size) => {
 });
 
 type TimingName = keyof Timings extends infer K ? (K extends `${infer N}Ms` ? N : never) : never;
-export const TIMING_NAMES = Object.keys(DEFAULT_TIMINGS).map((key) => key.replace(/Ms$/, '')) as TimingName[];
+export const TIMING_NAMES = Object.keys(DEFAULT_TIMINGS).map(timingName) as TimingName[];
 
 /** `{leaseTtl: '5s'}` becomes `{leaseTtlMs: 5000}`. */
 const timings = read(object(Object.fromEntries(TIMING_NAMES.map((key) => [key, duration.optional()]))), (map) => {

@@ -24,8 +24,8 @@ export interface Given {
   warnings: readonly string[];
   /** Something was given, be it right or wrong. */
   has: (key: ConfigName) => boolean;
-  /** A problem's line about a key, with the place where its value was found. */
-  at: (key: ConfigName, problem: string) => string;
+  /** A problem's line about a key, or a part of its value, with the place where that was found. */
+  at: (key: ConfigName, problem: string, below?: Path) => string;
   /** The line about a key that is not there. */
   missing: (key: ConfigName, expected: string) => string;
 }
@@ -70,7 +70,7 @@ export async function readConfigInput(sources: ConfigSources): Promise<Given> {
     problems,
     warnings: unknownVariables(sources.env),
     has: (key) => found.has(key),
-    at: (key, problem) => `${found.get(key)?.place([]) ?? key}: ${problem}`,
+    at: (key, problem, below = []) => `${found.get(key)?.place(below) ?? formatPath([key, ...below])}: ${problem}`,
     missing,
   };
 }

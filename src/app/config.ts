@@ -100,7 +100,9 @@ export async function readConfig(sources: ConfigSources): Promise<ConfigRead> {
   const etcd = given.isStandalone ? null : await readEtcd(input, given);
   const timings = { ...DEFAULT_TIMINGS, ...TIMING_PROFILES[input.timingProfile ?? 'default'], ...input.timings };
   problems.push(
-    ...timingProblems(timings, given.isStandalone ? 1 : MIN_LEASE_TTL_MS).map((line) => given.at('timings', line)),
+    ...timingProblems(timings, given.isStandalone ? 1 : MIN_LEASE_TTL_MS).map(({ name, message }) =>
+      given.at('timings', message, name === null ? [] : [name]),
+    ),
   );
   const roles = input.roles ?? ['worker', 'candidate'];
   const isWorker = roles.includes('worker') && sources.purpose !== 'migrate';

@@ -1,3 +1,4 @@
+import { formatDuration } from '../lib/duration.ts';
 import { CodedError } from '../lib/errors.ts';
 
 /**
@@ -123,32 +124,48 @@ const RULES: readonly Rule[] = [
   [['driverStopMs'], ['drainMs'], 'a drain includes the stop of the drivers'],
 ];
 
+export interface TimingProblem {
+  /** The timing as users name it, e.g. `leaseTtl`; null: it is about several. */
+  name: string | null;
+  /** What was expected and what was found, in the names and durations that users write. */
+  message: string;
+}
+
+/** `leaseTtlMs` is `leaseTtl` where users write it. */
+export function timingName(key: string): string {
+  return key.replace(/Ms$/, '');
+}
+
 /**
- * What is wrong with the timings, one line each; empty: nothing.
+ * What is wrong with the timings; empty: nothing.
  *
  * @param minLeaseTtlMs the shortest lease that the coordinator grants
  */
-export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_MS): string[] {
-  const problems = NAMES.filter((name) => !(Number.isSafeInteger(timings[name]) && timings[name] > 0)).map(
-    (name) => `timings.${name}: expected a positive whole number of milliseconds, found ${timings[name]}`,
-  );
+export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_MS): TimingProblem[] {
+  const problems: TimingProblem[] = NAMES.filter(
+    (key) => !(Number.isSafeInteger(timings[key]) && timings[key] > 0),
+  ).map((key) => ({
+    name: timingName(key),
+    message: `expected a positive whole number of milliseconds, found ${timings[key]}`,
+  }));
   if (problems.length > 0) return problems;
-  for (const name of ['leaseTtlMs', 'sentinelTtlMs'] as const) {
-    if (timings[name] < minLeaseTtlMs) {
-      problems.push(`timings.${name}: expected at least ${minLeaseTtlMs}, found ${timings[name]}`);
+  for (const key of ['leaseTtlMs', 'sentinelTtlMs'] as const) {
+    const name = timingName(key);
+    const found = `found ${formatDuration(timings[key])}`;
+    if (timings[key] < minLeaseTtlMs) {
+      problems.push({ name, message: `expected at least ${formatDuration(minLeaseTtlMs)}, ${found}` });
     }
     // etcd rounds up: a lease would then last longer than those believe who wait for its end.
-    if (minLeaseTtlMs >= 1000 && timings[name] % 1000 !== 0) {
-      problems.push(`timings.${name}: expected whole seconds, found ${timings[name]}`);
+    if (minLeaseTtlMs >= 1000 && timings[key] % 1000 !== 0) {
+      problems.push({ name, message: `expected whole seconds, ${found}` });
     }
   }
   const broken = RULES.filter(([left, right]) => sum(timings, left) > sum(timings, right));
-  return problems.concat(
-    broken.map(([left, right, why]) => {
-      const [a, b] = [sum(timings, left), sum(timings, right)];
-      return `timings: expected ${words(left)} (${a}) to be at most ${words(right)} (${b}): ${why}`;
-    }),
-  );
+  const told = broken.map(([left, right, why]) => {
+    const [a, b] = [left, right].map((terms) => `${words(terms)} (${formatDuration(sum(timings, terms))})`);
+    return { name: null, message: `expected ${a} to be at most ${b}: ${why}` };
+  });
+  return [...problems, ...told];
 }
 
 /**
@@ -159,8 +176,11 @@ export function timingProblems(timings: Timings, minLeaseTtlMs = MIN_LEASE_TTL_M
 export function timingsWith(changes: Partial<Timings>, minLeaseTtlMs = MIN_LEASE_TTL_MS): Timings {
   const timings = { ...DEFAULT_TIMINGS, ...changes };
   const problems = timingProblems(timings, minLeaseTtlMs);
-  if (problems.length > 0) throw new CodedError('INVALID_INPUT', problems);
-  return timings;
+  if (problems.length === 0) return timings;
+  throw new CodedError(
+    'INVALID_INPUT',
+    problems.map(({ name, message }) => `timings${name === null ? '' : `.${name}`}: ${message}`),
+  );
 }
 
 function sum(timings: Timings, terms: readonly Part[]): number {
@@ -170,5 +190,7 @@ function sum(timings: Timings, terms: readonly Part[]): number {
 }
 
 function words(terms: readonly Part[]): string {
-  return terms.map((term) => (typeof term === 'string' ? term : `${term[0]} · ${term[1]}`)).join(' + ');
+  return terms
+    .map((term) => (typeof term === 'string' ? timingName(term) : `${term[0]} · ${timingName(term[1])}`))
+    .join(' + ');
 }

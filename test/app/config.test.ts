@@ -195,8 +195,15 @@ test('migrate needs the database alone', async () => {
 
 test('timings are checked against each other', async () => {
   expect(await problemsOf({ flags: { ...CLUSTER, timings: ['leaseTtl=1s', 'downAfter=800ms'] } })).toEqual([
-    expect.stringMatching(/^--timing: timings\.leaseTtlMs: expected at least 2000, found 1000/),
-    expect.stringMatching(/^--timing: timings: expected 3 · sentinelProbeMs/),
+    '--timing leaseTtl: expected at least 2s, found 1s',
+    expect.stringMatching(
+      /^--timing: expected 3 · sentinelProbe \+ sentinelProbeDeadline \(1\.35s\) to be at most downAfter \(800ms\): /,
+    ),
+  ]);
+  const file = fileOf('timings:\n  ping: 100ms\n  leaseTtl: 1s\n');
+  expect(await problemsOf({ file, flags: CLUSTER })).toEqual([
+    `${file}:3:3 timings.leaseTtl: expected at least 2s, found 1s`,
+    `${file}:1:1 timings: expected downAfter + margin (2.2s) to be at most leaseTtl (1s): a lock that ends by itself needs no sentinel`,
   ]);
 });
 
@@ -239,7 +246,7 @@ describe('a mistake does not hide another', () => {
   test('in timings that are wrong in name, in value and against each other', async () => {
     const flags = { ...CLUSTER, timings: 'nope=1s,ping=soon,leaseTtl=1s' };
     const problems = await problemsFound({ flags });
-    for (const words of ['nope', 'ping', 'leaseTtlMs: expected at least 2000, found 1000']) {
+    for (const words of ['nope', 'ping', 'leaseTtl: expected at least 2s, found 1s']) {
       expect(problems.join('\n')).toContain(words);
     }
   });

@@ -8,23 +8,29 @@ describe('timings', () => {
 
   test('a value that is no time is refused with what was found', () => {
     expect(timingProblems({ ...DEFAULT_TIMINGS, pingMs: 0, heartbeatMs: 0.5 })).toEqual([
-      'timings.pingMs: expected a positive whole number of milliseconds, found 0',
-      'timings.heartbeatMs: expected a positive whole number of milliseconds, found 0.5',
+      { name: 'ping', message: 'expected a positive whole number of milliseconds, found 0' },
+      { name: 'heartbeat', message: 'expected a positive whole number of milliseconds, found 0.5' },
     ]);
   });
 
   test('every bound that is broken is told, with both sides and why', () => {
     expect(timingProblems({ ...DEFAULT_TIMINGS, heartbeatMs: 1500, leaseTtlMs: 1000 })).toEqual([
-      'timings.leaseTtlMs: expected at least 2000, found 1000',
-      'timings: expected pingMs + 2 · heartbeatMs + marginMs (3450) to be at most permitMs (2000): one lost heartbeat must not end a permit',
-      'timings: expected 3 · heartbeatMs (4500) to be at most silenceMs (3000): a single late heartbeat is no reason to leave',
-      'timings: expected downAfterMs + marginMs (2200) to be at most leaseTtlMs (1000): a lock that ends by itself needs no sentinel',
+      { name: 'leaseTtl', message: 'expected at least 2s, found 1s' },
+      ...[
+        'expected ping + 2 · heartbeat + margin (3.45s) to be at most permit (2s): one lost heartbeat must not end a permit',
+        'expected 3 · heartbeat (4.5s) to be at most silence (3s): a single late heartbeat is no reason to leave',
+        'expected downAfter + margin (2.2s) to be at most leaseTtl (1s): a lock that ends by itself needs no sentinel',
+      ].map((message) => ({ name: null, message })),
     ]);
   });
 
   test('a master is not down before three probes and the last answer could have come', () => {
     expect(timingProblems({ ...DEFAULT_TIMINGS, downAfterMs: 1_000 })).toEqual([
-      'timings: expected 3 · sentinelProbeMs + sentinelProbeDeadlineMs (1350) to be at most downAfterMs (1000): three probes and the last answer come before a node is down',
+      {
+        name: null,
+        message:
+          'expected 3 · sentinelProbe + sentinelProbeDeadline (1.35s) to be at most downAfter (1s): three probes and the last answer come before a node is down',
+      },
     ]);
   });
 
@@ -34,13 +40,13 @@ describe('timings', () => {
 
   test('a lease of etcd lasts whole seconds', () => {
     expect(timingProblems({ ...DEFAULT_TIMINGS, leaseTtlMs: 2500 })).toEqual([
-      'timings.leaseTtlMs: expected whole seconds, found 2500',
+      { name: 'leaseTtl', message: 'expected whole seconds, found 2.5s' },
     ]);
     expect(timingProblems({ ...DEFAULT_TIMINGS, leaseTtlMs: 2500 }, 100)).toEqual([]);
   });
 
   test('a coordinator that grants shorter leases allows shorter ones', () => {
     expect(timingsWith({ leaseTtlMs: 2500 }, 100).leaseTtlMs).toBe(2500);
-    expect(() => timingsWith({ leaseTtlMs: 1000 })).toThrow('expected at least 2000, found 1000');
+    expect(() => timingsWith({ leaseTtlMs: 1000 })).toThrow('timings.leaseTtl: expected at least 2s, found 1s');
   });
 });
