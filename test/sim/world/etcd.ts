@@ -30,12 +30,6 @@ export interface Compare {
 /** What a transaction, or a single call, changes. */
 export type Change = { put: string; value: string; leaseId: string | null } | { delete: string };
 
-/** What a mutant of etcd does wrong. */
-export interface EtcdMutants {
-  /** Whether a transaction passes over one of its conditions. */
-  passesOver?: (compare: Compare, changes: readonly Change[]) => boolean;
-}
-
 /** etcd as its clients see it: keys, leases, transactions, and the election's queue. All in one place, at true time. */
 export class SimEtcd {
   /** Who was established, in order: for the judge. */
@@ -44,7 +38,6 @@ export class SimEtcd {
   lateExpiryMs = 0;
   /** A transaction is about to be done. */
   onCommit: (changes: readonly Change[]) => void = () => undefined;
-  readonly #mutants: EtcdMutants;
   readonly #clock: SimClock;
   readonly #dice: Dice;
   readonly #leases = new Map<string, ServerLease>();
@@ -54,10 +47,9 @@ export class SimEtcd {
   readonly #campaigns = new Map<string, (rev: number) => void>();
   #rev = 1;
 
-  constructor(clock: SimClock, dice: Dice, mutants: EtcdMutants) {
+  constructor(clock: SimClock, dice: Dice) {
     this.#clock = clock;
     this.#dice = dice;
-    this.#mutants = mutants;
   }
 
   /** All keys and leases are gone, and the term with them. */
@@ -111,8 +103,7 @@ export class SimEtcd {
 
   /** One transaction. @returns false: one of its conditions does not hold, and nothing was done */
   commit(compares: readonly Compare[], changes: readonly Change[]): boolean {
-    const { passesOver } = this.#mutants;
-    if (!compares.every((compare) => passesOver?.(compare, changes) === true || this.#holds(compare))) return false;
+    if (!compares.every((compare) => this.#holds(compare))) return false;
     for (const change of changes) {
       if ('put' in change && change.leaseId !== null && !this.#leases.has(change.leaseId)) {
         throw new Error('etcdserver: requested lease not found');

@@ -19,6 +19,8 @@ const FAULTS: readonly [weight: number, longestMs: number, fault: Fault][] = [
   [1, 12_000, (world, untilMs) => serverGone(world, untilMs, 'sql')],
   [3, 15_000, caught],
   [2, 1, lost],
+  [1, 20_000, diskFull],
+  [4, 1, spilling],
   [1.5, 15_000, claimed],
   [2, 6_000, unseen],
   [1, 1, handedOver],
@@ -140,6 +142,30 @@ function inhibited(world: World, untilMs: number): void {
   world.clock.at(untilMs, null, () => pause(null));
 }
 
+/** Of all hosts, or of some. */
+function diskFull({ disks, dice, clock }: World, untilMs: number): void {
+  for (const disk of disks.values()) if (dice.chance(0.6)) disk.isFull = true;
+  clock.at(untilMs, null, () => {
+    for (const disk of disks.values()) disk.isFull = false;
+  });
+}
+
+/** The database is gone for so long that results go to disk; that is full, or a worker is killed while it writes or soon after. */
+function spilling(world: World): void {
+  const { disks, dice, clock } = world;
+  const untilMs = Math.min(FAULTS_MS[1], clock.nowMs + dice.between(6_500, 14_000));
+  serverGone(world, untilMs, 'sql');
+  if (dice.chance(0.3)) return diskFull(world, untilMs);
+  for (const [name, disk] of disks) {
+    if (dice.chance(0.3)) continue;
+    disk.onWrite = () => {
+      disk.onWrite = () => undefined;
+      if (clock.nowMs > FAULTS_MS[1]) return;
+      clock.after(dice.between(0, 2_000), null, () => killed(world, clock.nowMs + 1_000, name));
+    };
+  }
+}
+
 /** A worker is cut off until its share is written off; while the master waits for the answer of that, the worker is back. */
 function lost(world: World): void {
   const { sql, network, dice, clock } = world;
@@ -151,7 +177,8 @@ function lost(world: World): void {
   sql.onDivision = (records) => {
     if (!records.some(({ nodeId, state }) => nodeId === name && state === 'LOST')) return before(records);
     sql.onDivision = before;
-    network.trouble.lagMsOf.set('sql', 5_000);
+    // Less than a call waits: no statement comes after its caller has given it up.
+    network.trouble.lagMsOf.set('sql', 2_900);
     clock.after(2_500, null, () => network.trouble.lagMsOf.delete('sql'));
     back();
   };

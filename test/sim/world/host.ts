@@ -14,8 +14,9 @@ import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import type { Log, LogFields } from '../../../src/lib/log.ts';
 import { StressMaster } from '../../../src/stress/master.ts';
 import { STRESS, type StressToWorker } from '../../../src/stress/ports.ts';
+import type { Spill } from '../../../src/stress/spill.ts';
 import { StressWorker } from '../../../src/stress/worker.ts';
-import { SimProcess } from './clock.ts';
+import type { SimProcess } from './clock.ts';
 import { engineFactory, type SimEngine } from './engine.ts';
 import { etcdClients } from './etcd-clients.ts';
 import { inside } from './globals.ts';
@@ -23,7 +24,7 @@ import { sqlClient } from './sql.ts';
 import type { World } from './world.ts';
 
 /** Clocks of machines differ in speed by up to so much. */
-const DRIFT = 0.005;
+export const DRIFT = 0.005;
 const SUPERVISOR_MS = 1_000;
 
 /** One start of the node of a host: a process with the production code of a whole node in it. */
@@ -43,13 +44,16 @@ export class Host {
   control: ClusterControl | null = null;
   #drainedAtMs = -Infinity;
   readonly #world: World;
+  readonly #spill: Spill | null;
   readonly #stop = new AbortController();
 
-  constructor(world: World, name: string, place: number, roles: readonly Role[]) {
-    const { clock, dice, network, sql } = world;
+  constructor(world: World, process: SimProcess, place: number, roles: readonly Role[], spill: Spill | null) {
+    const { network, sql } = world;
+    const { name } = process;
     this.#world = world;
     this.name = name;
-    this.process = new SimProcess(name, clock, dice, 1 + dice.between(-DRIFT, DRIFT));
+    this.process = process;
+    this.#spill = spill;
     const address = `127.0.0.1:${7000 + place}`;
     const record = { nodeId: name, address, roles, priority: 100, labels: {}, version: 'sim' };
     this.node = inside.run(this.process, () => {
@@ -81,7 +85,7 @@ export class Host {
             [Symbol.dispose]: () => undefined,
           }),
         },
-        log: this.#log({}),
+        log: logOf(world, name),
       });
     });
     network.listen(address, {
@@ -119,13 +123,15 @@ export class Host {
 
   /** Nothing is left on it that it owes. */
   get isIdle(): boolean {
-    return this.process.isDead || this.worker === null || this.worker.hello().running.length === 0;
+    if (this.process.isDead || this.worker === null) return true;
+    const { running, spilled } = this.worker.hello();
+    return running.length + spilled.length === 0;
   }
 
   /** Its run is over: the process exits. */
   #ended(): void {
     // It could not hand over in its time: what it still kept is lost, as if it had been killed.
-    if (!this.isIdle) this.#world.killed.add(`${this.name} ${this.record.incarnation}`);
+    this.#world.lose(this);
     const inTimeMs = this.#drainedAtMs + DEFAULT_TIMINGS.drainMs;
     if (!this.isIdle && this.#world.clock.nowMs < inTimeMs * (1 - DRIFT)) {
       this.#world.judge.violated(`L3: ${this.name} left before it had handed over`);
@@ -138,7 +144,7 @@ export class Host {
 
   #coordinator(): Coordinator {
     const { etcd, network, clock, mutants } = this.#world;
-    const options = { cluster: 'sim', user: null, password: null, log: this.#log({}) };
+    const options = { cluster: 'sim', user: null, password: null, log: logOf(this.#world, this.name) };
     const coordinator = new EtcdCoordinator(options, etcdClients(etcd, network, clock, this.name));
     const { view } = mutants;
     if (view === undefined) return coordinator;
@@ -152,7 +158,7 @@ export class Host {
 
   #worker(): StressWorker {
     const worker = new StressWorker({
-      spill: null,
+      spill: this.#spill,
       onBufferFull: 'pause',
       createEngine: engineFactory(this.process, this.#world.judge, this.engines),
     });
@@ -193,19 +199,19 @@ export class Host {
         },
       });
   }
+}
 
-  #log(inherited: LogFields): Log {
-    const line = (level: string) => (fields: LogFields, text: string) => {
-      this.#world.say(this.name, `${level} ${text}`, { ...inherited, ...fields });
-    };
-    return {
-      debug: line('debug'),
-      info: line('info '),
-      warn: line('warn '),
-      error: line('error'),
-      child: (more) => this.#log({ ...inherited, ...(typeof more === 'function' ? more() : more) }),
-    };
-  }
+export function logOf(world: World, name: string, inherited: LogFields = {}): Log {
+  const line = (level: string) => (fields: LogFields, text: string) => {
+    world.say(name, `${level} ${text}`, { ...inherited, ...fields });
+  };
+  return {
+    debug: line('debug'),
+    info: line('info '),
+    warn: line('warn '),
+    error: line('error'),
+    child: (more) => logOf(world, name, { ...inherited, ...(typeof more === 'function' ? more() : more) }),
+  };
 }
 
 function proxy<T extends object>(whole: T, part: Partial<T>): T {

@@ -2,13 +2,15 @@ import { KEYS } from '../../../src/cluster/etcd-records.ts';
 import { holdOffUntilMs } from '../../../src/cluster/failover.ts';
 import type { Member, NodeRef, Nomination, ProbeAnswer, ToWorker } from '../../../src/cluster/ports.ts';
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
-import type { StressToWorker } from '../../../src/stress/ports.ts';
+import type { SampleRecord, StressToWorker } from '../../../src/stress/ports.ts';
 import type { Assign } from '../../../src/stress/work.ts';
-import { encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
+import { decodeSample, encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
 import type { Sample } from '../../../src/task/sample.ts';
 import type { EngineWatcher, SimEngine } from './engine.ts';
+import type { SimDisk } from './disk.ts';
 import type { Change } from './etcd.ts';
 import type { Host } from './host.ts';
+import { FILE_HEAD, frameAt } from '../../../src/stress/spill-frames.ts';
 import { RunJudge } from './run-judge.ts';
 import type { World } from './world.ts';
 
@@ -43,6 +45,8 @@ export class Judge implements EngineWatcher {
   /** Who held each term. */
   readonly #holders = new Map<number, string>();
   /** Terms that a sentinel ended: its master may believe in it until then. */
+  /** Samples of processes that are no more, which were on disk and not acknowledged then. */
+  readonly #kept = new Set<string>();
   readonly #believedUntilMs = new Map<number, number>();
   /** `sentinel address` → of which term a master has answered there each time, and since when. */
   readonly #answers = new Map<string, { term: number; sinceMs: number }>();
@@ -191,7 +195,7 @@ export class Judge implements EngineWatcher {
         (m) => m.runId === runId && m.assignment === assignment && m.incarnation === incarnation && m.seq === seq,
       );
       const stored = rows.get(sql.keyOf({ assignment, incarnation, seq }));
-      if (mine !== undefined && (stored === undefined || !Buffer.from(stored.digest).equals(mine.digest))) {
+      if (mine !== undefined && (stored === undefined || !isSame(stored, mine))) {
         this.violated(`S5: ${host.name} was told that sample ${seq} of assignment ${assignment} is stored; it is not`);
       }
     }
@@ -238,6 +242,20 @@ export class Judge implements EngineWatcher {
     this.made.push({ host: host.name, incarnation, ...engine.key, seq: sample.seq, ok: sample.counts.ok, digest });
   }
 
+  /** A process is about to end: what is on its disk is not lost. */
+  kept({ acked }: Host, { files }: SimDisk): void {
+    for (const bytes of files.values()) {
+      let at = FILE_HEAD.length;
+      for (let found = frameAt(bytes, at); found !== null; found = frameAt(bytes, (at += found.length))) {
+        if (found.frame.kind !== 'sample') continue;
+        const { runId, assignment, incarnation, seq } = found.frame.record;
+        if (seq > (acked.get(`${runId} ${assignment} ${incarnation}`) ?? 0)) {
+          this.#kept.add(`${runId} ${assignment} ${incarnation} ${seq}`);
+        }
+      }
+    }
+  }
+
   /** A master says that a process surely has stopped. */
   gone(term: number, ref: NodeRef): void {
     const { sql, hosts, moving, isEtcdHonest } = this.#world;
@@ -265,10 +283,12 @@ export class Judge implements EngineWatcher {
       const rows = sql.samples.get(run.id)!;
       const isStored = (m: Made) => {
         const row = rows.get(sql.keyOf(m));
-        return row !== undefined && Buffer.from(row.digest).equals(m.digest);
+        return row !== undefined && isSame(row, m);
       };
       const lost = made.filter((m) => !isStored(m));
-      const ofKilled = (m: Made) => killed.has(`${m.host} ${m.incarnation}`);
+      const ofKilled = (m: Made) =>
+        killed.has(`${m.host} ${m.incarnation}`) &&
+        !this.#kept.has(`${m.runId} ${m.assignment} ${m.incarnation} ${m.seq}`);
       const first = lost.find((m) => !ofKilled(m) || run.state === 'DONE');
       if (first !== undefined) {
         const { host, assignment, seq } = first;
@@ -290,6 +310,13 @@ export class Judge implements EngineWatcher {
   #hostOf(engine: SimEngine): Host {
     return [...this.#world.hosts.values(), ...this.#world.former].find((host) => host.process === engine.process)!;
   }
+}
+
+/** What is stored is what was made; its worker may have added that it held the load, for want of room. */
+function isSame({ digest, data }: SampleRecord, made: Made): boolean {
+  if (Buffer.from(digest).equals(made.digest)) return true;
+  const { heldMs, ...sample } = decodeSample(data);
+  return heldMs !== undefined && Buffer.from(sampleDigest(encodeSample(sample))).equals(made.digest);
 }
 
 function namesOf(hosts: readonly Host[]): string {

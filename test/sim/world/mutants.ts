@@ -25,12 +25,12 @@ export interface Mutant {
 }
 
 export const MUTANTS: readonly Mutant[] = [
-  { name: 'the database has no fence', breaks: ['S2'], seed: 140, world: { sql: { noFence: true } } },
-  { name: 'a repeated sample is added', breaks: ['S4'], seed: 45, world: { sql: { addsOnDuplicate: true } } },
+  { name: 'the database has no fence', breaks: ['S2'], seed: 100, world: { sql: { noFence: true } } },
+  { name: 'a repeated sample is added', breaks: ['S4'], seed: 1, world: { sql: { addsOnDuplicate: true } } },
   {
     name: 'a permit counts from the arrival of the echo',
     breaks: ['S9', 'S7'],
-    seed: 1,
+    seed: 20,
     patch: () =>
       replace(PermitHolder.prototype, 'echoed', (original) => {
         return function (this: PermitHolder) {
@@ -98,7 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker that has what is no longer its own keeps its permit',
     breaks: ['S7'],
-    seed: 65,
+    seed: 10,
     patch: () => {
       const undo = [
         replace(Strays.prototype, 'withhold', () => () => undefined),
@@ -126,10 +126,21 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a sentinel knows of no other',
     breaks: ['S10'],
-    seed: 20,
+    seed: 1,
     world: {
       view: (told, nodeId) => ({ ...told, sentinels: told.sentinels.filter((each) => each.nodeId === nodeId) }),
     },
+  },
+  {
+    name: 'a vote is not taken back',
+    breaks: ['S10'],
+    seed: 90,
+    patch: () =>
+      replace(EtcdSeat.prototype, 'vote', (original) => {
+        return async function (this: EtcdSeat, vote: Parameters<EtcdSeat['vote']>[0]) {
+          if (vote !== null) await original.call(this, vote);
+        };
+      }),
   },
   {
     name: 'nobody leads a failover',
@@ -171,6 +182,31 @@ export const MUTANTS: readonly Mutant[] = [
           this.live.add(assignment, sample);
         };
       }),
+  },
+  {
+    name: 'what an earlier process left on disk is not sent',
+    breaks: ['L3'],
+    seed: 1,
+    patch: () =>
+      replace(Results, 'of', (original) => {
+        return function (found: Parameters<typeof original>[0], options: Parameters<typeof original>[1]) {
+          const results = original.call(Results, found, options);
+          results.flush = () => true;
+          return results;
+        };
+      }),
+  },
+  {
+    name: 'a new master believes that nobody loads what it has not heard of',
+    breaks: ['S7'],
+    seed: 1,
+    world: {
+      standing: (told, { nodeId }, context) => {
+        const member = context.members().find(({ node }) => node.nodeId === nodeId);
+        const isUnheard = member?.connected !== true && (member?.infoAtMs ?? -Infinity) === -Infinity;
+        return told === 'suspect' && isUnheard ? 'gone' : told;
+      },
+    },
   },
 ];
 

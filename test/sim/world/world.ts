@@ -1,13 +1,15 @@
 import { inside, loaded } from './globals.ts';
+import { mount, SimDisk } from './disk.ts';
 import type { CoordinatorView, MasterContext, NodeRef, Role } from '../../../src/cluster/ports.ts';
 import { DEFAULT_TIMINGS } from '../../../src/cluster/timings.ts';
 import { nowMs } from '../../../src/lib/clock.ts';
 import type { LogFields } from '../../../src/lib/log.ts';
+import { Spill } from '../../../src/stress/spill.ts';
 import { FINAL_STATES } from '../../../src/task/status.ts';
-import { Dice, SimClock } from './clock.ts';
-import { SimEtcd, type Change, type EtcdMutants } from './etcd.ts';
+import { Dice, SimClock, SimProcess } from './clock.ts';
+import { SimEtcd, type Change } from './etcd.ts';
 import { planFaults } from './faults.ts';
-import { Host } from './host.ts';
+import { DRIFT, Host, logOf } from './host.ts';
 import { Judge, type Standing } from './judge.ts';
 import { SimNetwork } from './network.ts';
 import type { PortState } from '../../../src/cluster/port-probe.ts';
@@ -19,7 +21,6 @@ loaded();
 /** What is done wrong on purpose, to see that it is noticed. */
 export interface Mutants {
   sql?: SqlMutants;
-  etcd?: EtcdMutants;
   /** What a node takes for what etcd told it. */
   view?: (told: CoordinatorView, nodeId: string) => CoordinatorView;
   /** What a look at a port is taken for. */
@@ -42,6 +43,8 @@ export interface Outcome {
 }
 
 export const HEALED_MS = 50_000;
+/** Of all results that wait on one disk: some hundred. */
+const SPILL_BYTES = 64 * 1024;
 /** What is to come after the healing comes within this time. */
 const PATIENCE_MS = 240_000;
 /** A killed master is followed once more, when nothing else befalls the cluster any more: by sentinels, if there are any. */
@@ -58,6 +61,8 @@ export class World {
   readonly judge: Judge;
   readonly mutants: Mutants;
   readonly hosts = new Map<string, Host>();
+  /** Of hosts that have one, by name. */
+  readonly disks = new Map<string, SimDisk>();
   /** Earlier starts. */
   readonly former: Host[] = [];
   /** `name incarnation` of processes that were killed while they worked. */
@@ -80,7 +85,7 @@ export class World {
     this.mutants = mutants;
     this.dice = new Dice(seed);
     this.network = new SimNetwork(this.clock, this.dice);
-    this.etcd = new SimEtcd(this.clock, this.dice, mutants.etcd ?? {});
+    this.etcd = new SimEtcd(this.clock, this.dice);
     this.sql = new SimSql(mutants.sql ?? {});
     this.judge = new Judge(this);
     this.sql.onWrite = (term, what) => this.judge.wrote(term, what);
@@ -94,6 +99,9 @@ export class World {
     };
     this.#roles = rolesOf(this.dice);
     this.moving = this.dice.chance(0.85) ? 'strict' : 'fast';
+    if (this.dice.chance(0.8)) {
+      for (const name of this.withRole('worker')) this.disks.set(name, new SimDisk(this.clock, this.dice));
+    }
   }
 
   /** Whose node has the role. */
@@ -153,9 +161,17 @@ export class World {
     const host = this.hosts.get(name);
     if (host === undefined || host.process.isDead) return;
     this.say('fault', `${name} is killed`, {});
-    if (!host.isIdle) this.killed.add(`${name} ${host.record.incarnation}`);
+    this.lose(host);
     host.process.kill();
     this.network.changed();
+  }
+
+  /** What a process has not written down goes with it. */
+  lose(host: Host): void {
+    if (host.isIdle) return;
+    this.killed.add(`${host.name} ${host.record.incarnation}`);
+    const disk = this.disks.get(host.name);
+    if (disk !== undefined) this.judge.kept(host, disk);
   }
 
   restart(name: string): void {
@@ -207,6 +223,7 @@ export class World {
     this.network.trouble.cut.clear();
     this.network.trouble.lagMsOf.clear();
     this.etcd.lateExpiryMs = 0;
+    for (const disk of this.disks.values()) disk.isFull = false;
     this.network.changed();
     for (const name of this.names) {
       this.hosts.get(name)?.process.thaw();
@@ -216,9 +233,17 @@ export class World {
   }
 
   #start(name: string, place: number): void {
-    const former = this.hosts.get(name);
-    if (former !== undefined) this.former.push(former);
-    this.hosts.set(name, new Host(this, name, place, this.#roles.get(name)!));
+    const { clock, dice, disks } = this;
+    const process = new SimProcess(name, clock, dice, 1 + dice.between(-DRIFT, DRIFT));
+    const disk = disks.get(name);
+    if (disk !== undefined) mount(process, disk);
+    const options = { folder: `/sim/${name}`, maxBytes: SPILL_BYTES, log: logOf(this, name) };
+    const opening = inside.run(process, () => (disk === undefined ? Promise.resolve(null) : Spill.open(options)));
+    void opening.then((spill) => {
+      const former = this.hosts.get(name);
+      if (former !== undefined) this.former.push(former);
+      this.hosts.set(name, new Host(this, process, place, this.#roles.get(name)!, spill));
+    });
   }
 
   #isQuiet(): boolean {
