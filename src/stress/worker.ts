@@ -90,7 +90,7 @@ export class StressWorker implements WorkerDriver {
 
   /** Until nothing is left here, or the signal. */
   async #emptied(signal: AbortSignal): Promise<void> {
-    while (this.#works.size > 0 && !signal.aborted) await pause(TICK_MS, signal);
+    while (this.#works.size + this.#leftovers.size > 0 && !signal.aborted) await pause(TICK_MS, signal);
   }
 
   async #leave(why: string): Promise<void> {

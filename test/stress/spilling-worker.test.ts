@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLog, SILENT } from '../../src/lib/log.ts';
+import { settledWithin } from '../../src/lib/wait.ts';
 import { startTarget, type Target } from '../../src/load/target/server.ts';
 import { Spill } from '../../src/stress/spill.ts';
 import { eventually } from '../support/eventually.ts';
@@ -99,7 +100,7 @@ test('a process that is killed leaves what was on disk to the next one, which na
   expect(next.worker.running()).toBe(0);
 }, 60_000);
 
-test('a node that must leave writes what nobody has stored to disk, and the next process tells the end too', async () => {
+test('a node that must leave writes what nobody has stored to disk; the next process tells the end too, and drains when all is stored', async () => {
   const { master } = await begin(3);
   master.assign(50, 60);
   await eventually(() => expect(target.stats().received).toBeGreaterThan(10), 20_000);
@@ -116,8 +117,12 @@ test('a node that must leave writes what nobody has stored to disk, and the next
   expect(next.samples().at(-1)!.seq).toBe(finalSeq);
   next.say({ type: 'ack', ...KEY, incarnation: 3, upTo: finalSeq, final: false });
   expect(next.worker.hello().spilled, 'its end is not stored yet').toHaveLength(1);
+  // Found by the simulation: it left at once, and its disk may never come back.
+  next.drain();
+  expect(await settledWithin(next.ended, 500), 'it leaves before all is stored').toBe(false);
   next.say({ type: 'ack', ...KEY, incarnation: 3, upTo: finalSeq, final: true });
   expect(next.worker.hello().spilled).toEqual([]);
+  await next.ended;
 }, 60_000);
 
 /** No file of this process may get larger: to it, the disk is full. */
