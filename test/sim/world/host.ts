@@ -133,7 +133,9 @@ export class Host {
     // It could not hand over in its time: what it still kept is lost, as if it had been killed.
     this.#world.lose(this);
     const inTimeMs = this.#drainedAtMs + DEFAULT_TIMINGS.drainMs;
-    if (!this.isIdle && this.#world.clock.nowMs < inTimeMs * (1 - DRIFT)) {
+    // One that never came to be registered can hand nothing over: its disk keeps it for the next start.
+    const couldHandOver = this.record.incarnation !== 0;
+    if (!this.isIdle && couldHandOver && this.#world.clock.nowMs < inTimeMs * (1 - DRIFT)) {
       this.#world.judge.violated(`L3: ${this.name} left before it had handed over`);
     }
     this.process.kill();
