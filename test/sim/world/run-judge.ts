@@ -32,6 +32,8 @@ interface Known {
   endedMs: number | null;
   /** Hits sent in each second of the run, and by whom. */
   seconds: Map<number, { hits: number; engines: Set<SimEngine> }>;
+  /** Seconds in which, or beside which, a share changed. */
+  divided: Set<number>;
   /** Hits that were due, by assignment. */
   due: Map<number, number>;
   /** Of assignments that were written off: hits that were known then. */
@@ -43,6 +45,7 @@ export class RunJudge {
   readonly #world: World;
   readonly #violated: (text: string) => void;
   readonly #runs = new Map<bigint, Known>();
+  readonly #shares = new Map<SimEngine, string>();
   /** Engines that count the run time as the first one does. */
   readonly #agreed = new Set<SimEngine>();
 
@@ -93,15 +96,22 @@ export class RunJudge {
     if (sum > most) this.#violated(`S7: ${sum} hits of run ${runId} were due, of ${most}`);
   }
 
-  /** S7: no second is above the plan. S8: a stop is not lost. */
+  /**
+   * S7: no second is above the plan. Not where a share moved: workers' seconds are apart, so that one's may hold less of the time before
+   * the move than another's; that nobody loads two parts at once is seen elsewhere. S8: a stop is not lost.
+   */
   hit(engine: SimEngine, hits: number, second: number): void {
     const { runId } = engine.key;
     const { nowMs } = this.#world.clock;
-    const { plans, seconds, stoppedAtMs } = this.#of(runId);
+    const { plans, seconds, divided, stoppedAtMs } = this.#of(runId);
     if (stoppedAtMs !== null && nowMs > STOPPED_BY_MS) {
       this.#violated(`S8: run ${runId} was stopped at ${(stoppedAtMs / 1000).toFixed(1)} s, and is loaded`);
     }
     if (!this.#isStrict || !this.#agreed.has(engine)) return;
+    const share = `${engine.share.weight}/${engine.share.of}`;
+    if (this.#shares.get(engine) !== share) for (const near of [-1, 0, 1]) divided.add(second + near);
+    this.#shares.set(engine, share);
+    if (divided.has(second)) return;
     const sum = seconds.get(second) ?? { hits: 0, engines: new Set() };
     seconds.set(second, sum);
     sum.hits += hits;
@@ -130,7 +140,13 @@ export class RunJudge {
 
   #of(runId: bigint): Known {
     const none = { plans: [], stoppedAtMs: null, zeroMs: null, endedMs: null };
-    const known = this.#runs.get(runId) ?? { ...none, seconds: new Map(), due: new Map(), knownOfLost: new Map() };
+    const known = this.#runs.get(runId) ?? {
+      ...none,
+      seconds: new Map(),
+      divided: new Set(),
+      due: new Map(),
+      knownOfLost: new Map(),
+    };
     this.#runs.set(runId, known);
     return known;
   }
