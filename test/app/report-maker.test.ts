@@ -2,20 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { reportMaker } from '../../src/app/report-maker.ts';
 import type { Report } from '../../src/report/index.ts';
 import type { RunAccount } from '../../src/task/account.ts';
-import { emptyCounts, type Sample } from '../../src/task/sample.ts';
+import type { Sample } from '../../src/task/sample.ts';
+import { wholeAccount } from '../support/reports.ts';
 import { healthySecond } from '../support/samples.ts';
 import { runningOf } from '../stress/support/records.ts';
-
-const ACCOUNT: RunAccount = {
-  assignments: 1,
-  isComplete: true,
-  unknown: [],
-  closing: { counts: emptyCounts(), warmup: emptyCounts() },
-  mayHaveStarted: 0,
-  pauses: [],
-  pausedMs: { 'no-permit': 0, 'buffer-full': 0 },
-  givenUp: [],
-};
 
 /** Of 4 s with 100 hits each, the last of them 500 ms long. */
 async function reportOf(load: object, account: Partial<RunAccount> = {}): Promise<Report> {
@@ -27,7 +17,7 @@ async function reportOf(load: object, account: Partial<RunAccount> = {}): Promis
     await Promise.resolve();
   }
   const run = runningOf({ state: 'DONE', load });
-  const stored = { workers: 1, seconds: seconds(), account: () => ({ ...ACCOUNT, ...account }) };
+  const stored = { workers: 1, seconds: seconds(), account: () => ({ ...wholeAccount(1), ...account }) };
   return (await reportMaker()(run, stored)) as Report;
 }
 

@@ -5,18 +5,9 @@ import { compilePlan } from '../../src/task/plan.ts';
 import type { RunAccount } from '../../src/task/account.ts';
 import { emptyCounts } from '../../src/task/sample.ts';
 import { answeredCounts, countsOf, healthySecond } from '../support/samples.ts';
-import { completed, healthyRun, infoFor, reportOf } from '../support/reports.ts';
+import { completed, healthyRun, infoFor, reportOf, wholeAccount } from '../support/reports.ts';
 
-const WHOLE: RunAccount = {
-  assignments: 3,
-  isComplete: true,
-  unknown: [],
-  closing: { counts: emptyCounts(), warmup: emptyCounts() },
-  mayHaveStarted: 0,
-  pauses: [],
-  pausedMs: { 'no-permit': 0, 'buffer-full': 0 },
-  givenUp: [],
-};
+const WHOLE = wholeAccount(3);
 const OF = { assignment: 2, nodeId: 'w1' };
 const info = { ...infoFor({ load: { rate: 100, duration: '3s' } }), workers: 3, threads: null };
 /** 12 of its hits have no end. */

@@ -7,6 +7,7 @@ import type { RunAccount } from '../../src/task/account.ts';
 import { addCounts } from '../../src/task/merge.ts';
 import { emptyCounts, type Sample } from '../../src/task/sample.ts';
 import { answeredCounts, countsOf, healthySecond, sampleOf } from '../support/samples.ts';
+import { wholeAccount } from '../support/reports.ts';
 import { sampleRecord } from '../support/store-records.ts';
 import { recordOf, runningOf } from './support/records.ts';
 
@@ -34,16 +35,7 @@ const seconds = (count: number, part: Parameters<typeof healthySecond>[3] = {}) 
 
 describe('the account of a run', () => {
   test('of which all is stored has nothing unknown', () => {
-    expect(accountOf(seconds(5), { state: 'STOPPED', finalSeq: 5 })).toEqual({
-      assignments: 1,
-      isComplete: true,
-      unknown: [],
-      closing: { counts: emptyCounts(), warmup: emptyCounts() },
-      mayHaveStarted: 0,
-      pauses: [],
-      pausedMs: { 'no-permit': 0, 'buffer-full': 0 },
-      givenUp: [],
-    });
+    expect(accountOf(seconds(5), { state: 'STOPPED', finalSeq: 5 })).toEqual(wholeAccount(1));
   });
 
   test.each<[sentence: string, account: RunAccount, expected: object]>([

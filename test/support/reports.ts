@@ -1,6 +1,7 @@
 import { ReportBuilder, type RunEnd, type RunInfo } from '../../src/report/builder.ts';
 import type { Report } from '../../src/report/schema.ts';
-import type { Sample } from '../../src/task/sample.ts';
+import type { RunAccount } from '../../src/task/account.ts';
+import { emptyCounts, type Sample } from '../../src/task/sample.ts';
 import { parseTask, type TaskInput } from '../../src/task/schema.ts';
 import { answeredCounts, healthySecond, histogramOf, sampleOf } from './samples.ts';
 
@@ -8,6 +9,20 @@ export const completed: RunEnd = {
   endedAt: new Date('2026-01-02T03:04:15.050Z'),
   stop: { kind: 'completed', reason: '' },
 };
+
+/** Of a run of which everything is known. */
+export function wholeAccount(assignments: number): RunAccount {
+  return {
+    assignments,
+    isComplete: true,
+    unknown: [],
+    closing: { counts: emptyCounts(), warmup: emptyCounts() },
+    mayHaveStarted: 0,
+    pauses: [],
+    pausedMs: { 'no-permit': 0, 'buffer-full': 0 },
+    givenUp: [],
+  };
+}
 
 export function infoFor(task: Omit<TaskInput, 'request'> & { request?: TaskInput['request'] }): RunInfo {
   return {
