@@ -35,8 +35,10 @@ export interface SentinelOptions {
 
 /** What stands in the coordinator of what this sentinel wants to have said. */
 interface Said {
-  vote: number | null;
-  doubts: Map<string, Doubt>;
+  /** undefined: what was asked of the coordinator may be done or not. */
+  vote: number | null | undefined;
+  /** By node; `isSure`: it is said, and not perhaps. */
+  doubts: Map<string, Doubt & { isSure: boolean }>;
 }
 
 /** The master of a term as this sentinel sees it. */
@@ -221,6 +223,7 @@ export class Sentinel {
   async #vote(seat: SentinelSeat, said: Said, { vote }: Decision): Promise<void> {
     const wanted = vote ? this.#term!.number : null;
     if (said.vote === wanted) return;
+    said.vote = undefined;
     await seat.vote(wanted === null ? null : { term: wanted, why: cut(this.#term!.history.why) });
     said.vote = wanted;
   }
@@ -237,10 +240,11 @@ export class Sentinel {
       log.info({ of: nodeId }, node === undefined ? 'a node that did not answer is gone' : 'a node answers again');
     }
     for (const { node, history } of watched.values()) {
-      if (doubts.has(node.nodeId) || !isDown(history, nowMs(), timings)) continue;
+      if (doubts.get(node.nodeId)?.isSure === true || !isDown(history, nowMs(), timings)) continue;
       const doubt = { nodeId: node.nodeId, incarnation: node.incarnation, why: cut(history.why) };
+      doubts.set(node.nodeId, { ...doubt, isSure: false });
       await seat.doubt(doubt, doubt.why);
-      doubts.set(node.nodeId, doubt);
+      doubts.set(node.nodeId, { ...doubt, isSure: true });
       log.warn({ of: node.nodeId, why: doubt.why }, 'a node does not answer');
     }
   }
