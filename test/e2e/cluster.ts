@@ -92,6 +92,8 @@ export class TestCluster implements AsyncDisposable {
   readonly nodes = new Map<string, NodeProcess>();
   /** Every process that was ever started, also those that were killed. */
   readonly processes: NodeProcess[] = [];
+  /** Those that may not know what the others know. */
+  readonly cutOff = new Set<string>();
   readonly #connect: NonNullable<ClusterOptions['connect']>;
 
   private constructor(etcds: readonly Etcd[], mariadb: Mariadb, mysqlUrl: string, options: ClusterOptions) {
@@ -144,11 +146,12 @@ export class TestCluster implements AsyncDisposable {
     return node;
   }
 
-  /** Some node that was neither killed nor frozen; any one serves the API. */
+  /** Some node that was neither killed nor frozen; any one serves the API. One that is cut off only if there is no other. */
   get address(): string {
-    const alive = [...this.nodes.values()].find(({ isAlive, isFrozen }) => isAlive && !isFrozen);
-    if (alive === undefined) throw new Error('no node is alive');
-    return alive.address;
+    const alive = [...this.nodes.values()].filter(({ isAlive, isFrozen }) => isAlive && !isFrozen);
+    const asked = alive.find(({ nodeId }) => !this.cutOff.has(nodeId)) ?? alive[0];
+    if (asked === undefined) throw new Error('no node is alive');
+    return asked.address;
   }
 
   /** @param method e.g. `TaskService/StartTask` */

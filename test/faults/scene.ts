@@ -121,7 +121,10 @@ export class Scene implements AsyncDisposable {
 
   cut(nodeId: string, peer: Peer, how: Cut): void {
     // What is only dropped can be dialled again at once.
-    if (how !== 'drop') this.recorder.begin('cut', `${nodeId}-${peer}`);
+    if (how !== 'drop') {
+      this.recorder.begin('cut', `${nodeId}-${peer}`);
+      this.cluster.cutOff.add(nodeId);
+    }
     const who = peer === 'master' ? this.#who(nodeId) : undefined;
     for (const proxy of this.#proxies(nodeId, peer)) proxy[how](who);
   }
@@ -129,6 +132,7 @@ export class Scene implements AsyncDisposable {
   /** What a node asks of one candidate; all else that it asks passes. */
   stallBetween(nodeId: string, candidate: string): void {
     this.recorder.begin('cut', `${nodeId}-${candidate}`);
+    this.cluster.cutOff.add(nodeId);
     this.links.of.get(candidate)!.inbound!.stall(this.#who(nodeId));
   }
 
@@ -140,6 +144,7 @@ export class Scene implements AsyncDisposable {
   async mend(): Promise<void> {
     await this.links.heal();
     this.recorder.endAll('cut');
+    this.cluster.cutOff.clear();
   }
 
   /** Everything that can be healed is; the run comes to its end. */
