@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { MemoryHub, type MemoryCoordinator } from '../../src/cluster/memory.ts';
-import type { MasterLock, NodeRecord, ProbeAnswer } from '../../src/cluster/ports.ts';
+import { MemoryCoordinator, MemoryHub } from '../../src/cluster/memory.ts';
+import type { MasterLock, NodeRecord, ProbeAnswer, SentinelSeat } from '../../src/cluster/ports.ts';
 import { Sentinel } from '../../src/cluster/sentinel.ts';
 import { nowMs } from '../../src/lib/clock.ts';
 import { SILENT } from '../../src/lib/log.ts';
@@ -9,6 +9,25 @@ import { INFO, QUICK, record } from '../support/cluster-nodes.ts';
 import { eventually } from '../support/eventually.ts';
 
 const DEADLINE_MS = 30_000;
+
+/** What a sentinel says is done, and while it is deaf it does not learn so. */
+class DeafCoordinator extends MemoryCoordinator {
+  isDeaf = false;
+
+  override async sit(...args: Parameters<MemoryCoordinator['sit']>): Promise<SentinelSeat> {
+    const seat = await super.sit(...args);
+    const { vote, doubt } = seat;
+    return Object.assign(seat, {
+      vote: async (...what: Parameters<typeof vote>) => this.#lost(await vote(...what)),
+      doubt: async (...what: Parameters<typeof doubt>) => this.#lost(await doubt(...what)),
+    });
+  }
+
+  #lost<T>(answer: T): T {
+    if (this.isDeaf) throw new Error('no answer');
+    return answer;
+  }
+}
 
 /** Sentinels that run, over nodes that only answer probes, or do not. */
 class Bench {
@@ -40,8 +59,8 @@ class Bench {
     this.answers.set(nodeId, { term, isMaster: true });
   }
 
-  sentinel(nodeId: string, { quorum = 1, timings = QUICK } = {}): { coordinator: MemoryCoordinator } {
-    const coordinator = this.hub.coordinator();
+  sentinel(nodeId: string, { quorum = 1, timings = QUICK } = {}): { coordinator: DeafCoordinator } {
+    const coordinator = new DeafCoordinator(this.hub);
     const node = record({ nodeId, roles: ['sentinel'] });
     const probe = (address: string) => this.#answer(address);
     const sentinel = new Sentinel({ coordinator, probe, node: () => node, quorum, timings, log: SILENT });
@@ -214,6 +233,26 @@ test('a sentinel that was cut off from the coordinator is one again when it can 
   await eventually(() => expect(bench.view().sentinels).toHaveLength(1), DEADLINE_MS);
   bench.mute.add('m');
   await eventually(() => expect(bench.view().nomination).not.toBeNull());
+});
+
+// Found by the simulation: the vote stayed, and half a minute later it helped to end the term of a master that was well.
+test.each([
+  ['its vote', 'm', [7, []]],
+  ['its doubt', 'w', [null, ['w']]],
+])('a sentinel takes back %s that was heard without an answer', async (_, muted, expected) => {
+  await three([]);
+  await bench.node('w', { roles: ['worker'] });
+  const { coordinator } = bench.sentinel('s1', { quorum: 2 });
+  await bench.settle(1);
+  const said = () =>
+    bench.view().sentinels.map(({ vote, doubts }) => [vote?.term ?? null, doubts.map((d) => d.nodeId)]);
+  coordinator.isDeaf = true;
+  bench.mute.add(muted);
+  await eventually(() => expect(said()).toEqual([expected]));
+  bench.mute.clear();
+  await eventually(() => expect(said()).toEqual([[null, []]]));
+  coordinator.isDeaf = false;
+  expect(bench.view()).toMatchObject({ master: { term: 7 }, nomination: null });
 });
 
 test('a sentinel that stood still takes its vote back and only observes for a while', async () => {
