@@ -92,19 +92,24 @@ interface Turn {
   fenceTerm: number;
 }
 
+/** There is no master, or the one there is has named this node to follow it: that waits at the door while the other finishes. */
+function mayTry({ master, nomination }: CoordinatorView, { nodeId }: NodeRecord): boolean {
+  return master === null || nomination?.nodeId === nodeId;
+}
+
 /**
- * Waits until there is no master and its turn has come.
+ * Waits until it may try and its turn has come.
  *
  * @returns null: there is a master again, or the signal has aborted
  */
 async function itsTurn({ coordinator, fence, node, timings, signal }: ElectionOptions): Promise<Turn | null> {
-  let seen = await withoutMaster(coordinator, signal);
+  let seen = await firstView(coordinator, signal, (view) => mayTry(view, node));
   while (seen !== null) {
     await pause(turnMs(node, seen, timings), signal);
     if (signal.aborted) return null;
     // A watch may be late. And one that cannot read the fence would win and lead nothing.
     const [view, { term: fenceTerm }] = await Promise.all([coordinator.read(), fence.read()]);
-    if (view.master !== null) return null;
+    if (!mayTry(view, node)) return null;
     if (isDeepStrictEqual(view.nomination, seen.nomination)) return { ranked: rankedIn(view), fenceTerm };
     // A term has come and gone meanwhile, and somebody was named: the turn is another one now.
     seen = view;
@@ -127,14 +132,18 @@ function reasonsOf(
   return { term, nodeId, how: nomination?.nodeId === nodeId ? 'nominated' : 'by rank', nomination, ranked };
 }
 
-/** Resolves with the first view that has no master; null: the signal has aborted. */
-async function withoutMaster(coordinator: Coordinator, signal: AbortSignal): Promise<CoordinatorView | null> {
+/** Resolves with the first view of that kind; null: the signal has aborted. */
+async function firstView(
+  coordinator: Coordinator,
+  signal: AbortSignal,
+  isIt: (view: CoordinatorView) => boolean,
+): Promise<CoordinatorView | null> {
   if (signal.aborted) return null;
   const found = Promise.withResolvers<CoordinatorView | null>();
   const stop = (): void => found.resolve(null);
   signal.addEventListener('abort', stop);
   const watch = coordinator.watch((view) => {
-    if (view?.master === null) found.resolve(view);
+    if (view !== null && isIt(view)) found.resolve(view);
   });
   try {
     return await found.promise;
@@ -144,11 +153,14 @@ async function withoutMaster(coordinator: Coordinator, signal: AbortSignal): Pro
   }
 }
 
-/** Does not stay in the queue behind a master: who follows it is decided by rank, not by who stood there first. */
+/**
+ * Does not stay in the queue behind a master, unless that has named it: else who follows is decided by rank, not by who stood there
+ * first.
+ */
 async function campaign({ coordinator, node, timings, signal }: ElectionOptions): Promise<MasterLock | null> {
   const led = new AbortController();
   const watch = coordinator.watch((view) => {
-    if (view !== null && view.master !== null) led.abort();
+    if (view !== null && !mayTry(view, node)) led.abort();
   });
   const { leaseTtlMs, campaignMs: deadlineMs } = timings;
   try {

@@ -107,6 +107,23 @@ describe('the order of candidates', () => {
     expect(nodes.map(({ coordinator }) => coordinator.campaigns)).toEqual([0, 0, 1]);
   });
 
+  test('who is named by the master stands in the queue while that one finishes, and nobody else does', async () => {
+    const hub = new MemoryHub();
+    const fence = new MemoryFence();
+    const [named, other] = [new CountedCoordinator(hub), new CountedCoordinator(hub)];
+    const first = (await acquire({ coordinator: hub.coordinator(), fence }))!;
+    const second = acquire({ coordinator: named, fence, node: C });
+    const third = acquire({ coordinator: other, fence, node: B, timings: { ...QUICK, nomineeMs: FOREVER_MS } });
+    expect(await first.handOver(nominationOf('c', { forTerm: 1, by: 'operator' }))).toBe(true);
+    await eventually(() => expect(named.campaigns).toBe(1));
+    expect(hub.view().master, 'not before the other has finished').toMatchObject({ term: 1, node: { nodeId: 'a' } });
+    await first.release();
+    expect((await second)?.reasons).toMatchObject({ term: 2, how: 'nominated' });
+    expect([named.campaigns, other.campaigns]).toEqual([1, 0]);
+    over.abort();
+    expect(await third).toBeNull();
+  });
+
   test('one that is master has no follower before it ends, and then at once, with a higher term', async () => {
     const hub = new MemoryHub();
     const fence = new MemoryFence();
