@@ -14,6 +14,7 @@ export function targetCommand() {
     .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port; 0: a free one (default: 0)')
     .option('--status <status>', 'status of the answers: 503, or with shares 200:0.9,503:0.1')
+    .option('--pause <pause>', 'hold back what arrives in the first part of each period: 200ms/2s')
     .option('--latency <latency>', '10ms, uniform:5ms-20ms, normal:MEAN,STDDEV, exp:MEAN, lognormal:MEDIAN,P99')
     .option('--size <size>', 'length of the bodies: 512, 10KB, 1MiB')
     .option('--slow <duration>', 'send each body over this time')

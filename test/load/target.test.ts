@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest, Agent, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TargetStats } from '../../src/load/target/counters.ts';
 import { formatTargetStats } from '../../src/load/target/format.ts';
@@ -161,7 +162,7 @@ describe('pages', () => {
     ['/status/abc', 400, 'expected /status/'],
     ['/redirect/101', 400, 'expected /redirect/ and a number from 1 to 100'],
     ['/redirect/0', 400, 'expected /redirect/'],
-    ['/?latncy=5ms', 400, 'expected the query to have status, latency, size, slow, error only, found "latncy"'],
+    ['/?latncy=5ms', 400, 'expected the query to have status, latency, pause, size, slow, error only, found "latncy"'],
     ['/?latency=fast', 400, 'latency: expected a duration'],
     ['/?size=1TB', 400, 'size: expected a size'],
   ])('%s is refused with %i and one line', async (path, status, line) => {
@@ -198,6 +199,34 @@ describe('settings', () => {
       await ask(target, '/?latency=10ms');
       expect(performance.now() - fromMs).toBeGreaterThanOrEqual(10);
     }
+  });
+
+  test('a pause holds back what arrives in it, until it is over', async () => {
+    const target = await start({ pause: '100ms/200ms', latency: '10ms' });
+    for (let i = 0; i < 10; i++) {
+      const phaseMs = performance.now() % 200;
+      const fromMs = performance.now();
+      await ask(target, '/');
+      if (phaseMs < 100) expect(performance.now() - fromMs).toBeGreaterThanOrEqual(100 - phaseMs);
+      await sleep(7);
+    }
+  });
+
+  test('a query without a pause does not wait for that of the server', async () => {
+    const target = await start({ pause: '599s/600s' });
+    expect((await ask(target, '/?pause=0')).status).toBe(200);
+  });
+
+  test('the latency is told as it was measured', async () => {
+    const target = await start();
+    expect(target.stats().latencyMs).toBeNull();
+    for (const ms of [20, 20, 20, 60]) await ask(target, `/?latency=${ms}ms`);
+    const { p50, max, mean } = target.stats().latencyMs!;
+    expect(p50).toBeGreaterThanOrEqual(20 * 0.999);
+    expect(max).toBeGreaterThanOrEqual(60);
+    expect(mean).toBeGreaterThanOrEqual(30);
+    target.reset();
+    expect(target.stats().latencyMs).toBeNull();
   });
 
   test('a slow body comes in parts over its time, after its head', async () => {
@@ -419,12 +448,14 @@ describe('the text at the end', () => {
         perSecond: [1000, 998],
         worstSecond: { second: 1, count: 998, deviationPercent: -0.2 },
       },
+      latencyMs: { mean: 3, p50: 2, p90: 4.5, p99: 10, 'p99.9': 20.1234, max: 30 },
     });
     expect(text.split('\n')).toEqual([
       'requests   10 000 received, 9 990 answered in 10.0 s',
       'statuses   200: 9 000, 503: 990',
       'spoilt     reset: 10',
       'traffic    50 connections opened, 0 open; 1 234 567 bytes in, 7 bytes out',
+      "latency    from a request's arrival to its answer: p50 2.000 ms, p90 4.500 ms, p99 10.000 ms, p99.9 20.123 ms, max 30.000 ms",
       'arrivals   1000.0/s on average; stray from the line of 1000.0/s asked for: p50 0.012 ms, p90 0.100 ms, p99 0.300 ms, max 1.500 ms',
       '           worst of 2 whole seconds: second 1 with 998 (-0.20 %)',
       '           of the first 9 000 arrivals; 1 000 more were not kept',

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Histogram } from '../../lib/histogram.ts';
 import { ArrivalLog, strayOf, type Pacing } from './arrivals.ts';
 import type { Failure } from './settings.ts';
 
@@ -28,6 +29,8 @@ export interface TargetStats {
   arrivals: { kept: number; missed: number; limit: number };
   /** Null with fewer than two arrivals. */
   pacing: Pacing | null;
+  /** From the arrival of a request to the instant at which all of its answer was handed to the connection; null: none was. */
+  latencyMs: Readonly<Record<'mean' | 'p50' | 'p90' | 'p99' | 'p99.9' | 'max', number>> | null;
 }
 
 const MAX_PATHS = 100;
@@ -49,6 +52,7 @@ export class Counters {
   readonly #byPath = new Map<string, number>();
   readonly #byStatus = new Map<number, number>();
   readonly #spoilt = new Map<Failure, number>();
+  readonly #latency = new Histogram();
   #perSecond: number[] = [];
   #sinceMs = performance.now();
   #firstMs = 0;
@@ -74,8 +78,9 @@ export class Counters {
     this.#perSecond[second]! += 1;
   }
 
-  answered(status: number): void {
+  answered(status: number, afterMs: number): void {
     this.#answered += 1;
+    this.#latency.record(afterMs * 1e3);
     this.#byStatus.set(status, (this.#byStatus.get(status) ?? 0) + 1);
   }
 
@@ -104,6 +109,7 @@ export class Counters {
 
   reset(): void {
     this.#arrivals.reset();
+    this.#latency.reset();
     for (const counts of [this.#byPath, this.#byStatus, this.#spoilt]) counts.clear();
     this.#perSecond = [];
     this.#sinceMs = performance.now();
@@ -136,6 +142,14 @@ export class Counters {
       perSecond: [...this.#perSecond],
       arrivals: { kept: this.#arrivals.count, missed: this.#arrivals.missed, limit: this.#arrivals.limit },
       pacing: strayOf(this.#arrivals.toArray(), ratePerSecond),
+      latencyMs: this.#latencyMs(),
     };
+  }
+
+  #latencyMs(): TargetStats['latencyMs'] {
+    const of = this.#latency;
+    if (of.count === 0) return null;
+    const at = (percent: number): number => of.percentile(percent) / 1e3;
+    return { mean: of.meanUs / 1e3, p50: at(50), p90: at(90), p99: at(99), 'p99.9': at(99.9), max: of.maxUs / 1e3 };
   }
 }

@@ -14,6 +14,7 @@ export function formatTargetStats(stats: TargetStats): string {
     `traffic    ${whole(stats.connectionsOpened)} connections opened, ${whole(stats.connections)} open; ` +
       `${whole(stats.bytesIn)} bytes in, ${whole(stats.bytesOut)} bytes out`,
   );
+  if (stats.latencyMs !== null) lines.push(latencyLine(stats.latencyMs));
   if (stats.pacing !== null) lines.push(...pacingLines(stats.pacing));
   if (stats.arrivals.missed > 0) {
     lines.push(
@@ -21,6 +22,11 @@ export function formatTargetStats(stats: TargetStats): string {
     );
   }
   return lines.join('\n');
+}
+
+function latencyLine({ p50, p90, p99, 'p99.9': p999, max }: NonNullable<TargetStats['latencyMs']>): string {
+  const of = `p50 ${ms(p50)}, p90 ${ms(p90)}, p99 ${ms(p99)}, p99.9 ${ms(p999)}, max ${ms(max)}`;
+  return `latency    from a request's arrival to its answer: ${of}`;
 }
 
 function pacingLines(pacing: Pacing): string[] {

@@ -15,6 +15,7 @@ export interface TargetOptions {
   port?: number | undefined;
   status?: string | undefined;
   latency?: string | undefined;
+  pause?: string | undefined;
   size?: string | undefined;
   slow?: string | undefined;
   error?: string | undefined;
@@ -115,16 +116,14 @@ class HttpTarget implements Target {
     }
     const page = this.#pageOf(url);
     this.#counters.received(page.path, atMs);
-    const dueMs = page.settings.latencyMs === null ? 0 : atMs + page.settings.latencyMs();
+    const dueMs = dueAfter(page.settings, atMs);
+    const reply = (body?: string): void => at(dueMs, () => this.#reply(page, atMs, request, response, body));
     const { headers } = request;
-    if (page.kind === 'echo') {
-      readBody(request, (body, cut) => at(dueMs, () => this.#reply(page, request, response, echo(request, body, cut))));
-    } else if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
+    if (page.kind === 'echo') readBody(request, (body, cut) => reply(echo(request, body, cut)));
+    else if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
       request.resume();
-      request.once('end', () => at(dueMs, () => this.#reply(page, request, response)));
-    } else {
-      at(dueMs, () => this.#reply(page, request, response));
-    }
+      request.once('end', () => reply());
+    } else reply();
   }
 
   #pageOf(url: string): Page {
@@ -136,7 +135,7 @@ class HttpTarget implements Target {
     return page;
   }
 
-  #reply(page: Page, request: IncomingMessage, response: ServerResponse, body?: string): void {
+  #reply(page: Page, atMs: number, request: IncomingMessage, response: ServerResponse, body?: string): void {
     if (response.destroyed || request.socket.destroyed) return;
     const status = page.settings.status?.() ?? page.status;
     const answer = body === undefined ? answerOf(page, status) : answerWith(status, 'application/json', body);
@@ -146,7 +145,7 @@ class HttpTarget implements Target {
       spoil(failure, answer, request, response);
       return;
     }
-    const done = (): void => this.#counters.answered(status);
+    const done = (): void => this.#counters.answered(status, performance.now() - atMs);
     if (page.kind === 'informational') response.writeEarlyHints({ link: '</>; rel=preload' });
     if (page.kind === 'chunked') {
       sendChunked(answer, response);
@@ -184,6 +183,13 @@ function checkedRate(rate: number, found: string): number {
     'INVALID_INPUT',
     `rate: expected a number from ${MIN_RATE} to ${MAX_RATE}, found ${show(found)}`,
   );
+}
+
+/** When a request of that instant is answered; 0: at once. */
+function dueAfter({ latencyMs, pause }: Settings, atMs: number): number {
+  if (latencyMs === null && pause === null) return 0;
+  const heldMs = pause === null ? 0 : Math.max(0, pause.lastMs - (atMs % pause.everyMs));
+  return atMs + heldMs + (latencyMs?.() ?? 0);
 }
 
 /**

@@ -5,7 +5,7 @@ import { parseSize } from '../../lib/size.ts';
 import { exponential, normal, type Random } from './random.ts';
 
 /** What may be set for the whole server and, by query, for one request; in the grammar of the README. */
-export const SETTING_NAMES = ['status', 'latency', 'size', 'slow', 'error'] as const;
+export const SETTING_NAMES = ['status', 'latency', 'pause', 'size', 'slow', 'error'] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
 /** How an answer is spoilt. */
@@ -28,6 +28,8 @@ export interface Settings {
   status: (() => number) | null;
   /** Draws the time from the request's arrival to its answer, ms; null: at once. */
   latencyMs: (() => number) | null;
+  /** What arrives in the first `lastMs` of each `everyMs` waits until these are over, and then for its latency; null: nothing does. */
+  pause: { lastMs: number; everyMs: number } | null;
   /** Length of the body; null: what the path says. */
   sizeBytes: number | null;
   /** Time over which the body is sent. */
@@ -42,7 +44,14 @@ const MAX_DURATION_MS = 600_000;
 const NORMAL_P99 = 2.326347874;
 
 /** Nothing is set. */
-export const UNTOUCHED: Settings = { status: null, latencyMs: null, sizeBytes: null, slowMs: 0, failure: null };
+export const UNTOUCHED: Settings = {
+  status: null,
+  latencyMs: null,
+  pause: null,
+  sizeBytes: null,
+  slowMs: 0,
+  failure: null,
+};
 
 /**
  * Reads settings from their texts; what is not given is taken from `base`.
@@ -69,6 +78,9 @@ export function parseSettings(
   });
   read('latency', 'a duration (10ms), uniform:A-B, normal:MEAN,STDDEV, exp:MEAN or lognormal:MEDIAN,P99', (text) => {
     settings.latencyMs = parseLatency(text, random);
+  });
+  read('pause', 'a duration and how often it comes, like 200ms/2s; 0: never', (text) => {
+    settings.pause = parsePause(text);
   });
   read('size', 'a size from 0 to 64MiB, like 512, 10KB or 1MiB', (text) => {
     settings.sizeBytes = sizeBytes(text);
@@ -106,6 +118,13 @@ function parseLatency(text: string, random: Random): (() => number) | null {
     .map(durationMs);
   if (a === undefined || more.length > 0 || (b === undefined) !== (kind === 'exp')) throw new RangeError('parameters');
   return bounded(distribution(kind, a, b ?? 0, random));
+}
+
+function parsePause(text: string): Settings['pause'] {
+  const [lastMs = NaN, everyMs = NaN, ...more] = text.split('/').map(durationMs);
+  if (lastMs === 0) return null;
+  if (more.length > 0 || !(lastMs < everyMs)) throw new RangeError('pause');
+  return { lastMs, everyMs };
 }
 
 function distribution(kind: string, a: number, b: number, random: Random): () => number {

@@ -36,7 +36,8 @@ export const USAGE = `usage: node test/bench/engine.ts [options]
   --json FILE        JSON into a file and tables to stdout; without it JSON to stdout and tables to stderr
 `;
 
-const ENGINE = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+/** Our engine as a command, before `run`. */
+export const ENGINE = [process.execPath, fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))];
 
 /** @throws Error with one sentence when an option is wrong */
 export function parseOptions(argv: readonly string[]): BenchOptions {
@@ -65,7 +66,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     memoryConnections: values.memory.split(',').map((count) => whole('--memory', count, 20_000)),
     parts: some('--parts', values.parts, PARTS),
     peers: values.peers?.split(',') ?? null,
-    engine: values.engine?.split(' ') ?? [process.execPath, ENGINE],
+    engine: values.engine?.split(' ') ?? ENGINE,
     jsonFile: values.json ?? null,
   };
 }

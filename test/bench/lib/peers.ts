@@ -269,6 +269,7 @@ function k6Script(job: Job, scenario: object): string {
     discardResponseBodies: true,
     insecureSkipTLSVerify: true,
     noConnectionReuse: !keepAlive,
+    summaryTrendStats: ['p(50)', 'p(90)', 'p(99)', 'p(99.9)'],
     scenarios: { load: { ...scenario, duration: `${job.seconds}s` } },
   };
   const url = JSON.stringify(job.url);
@@ -278,6 +279,7 @@ function k6Script(job: Job, scenario: object): string {
 export const options = ${JSON.stringify(options)};
 const body = 'x'.repeat(${bodyBytes});
 export default function () { ${bodyBytes > 0 ? `http.post(${url}, body)` : `http.get(${url})`}; }
+export function handleSummary({ metrics }) { return { stdout: JSON.stringify(metrics.http_req_duration.values) }; }
 `,
   );
   return path;
