@@ -16,16 +16,14 @@ class DeafCoordinator extends MemoryCoordinator {
 
   override async sit(...args: Parameters<MemoryCoordinator['sit']>): Promise<SentinelSeat> {
     const seat = await super.sit(...args);
-    const { vote, doubt } = seat;
+    const [vote, doubt] = [seat.vote.bind(seat), seat.doubt.bind(seat)];
+    const answered = (): void => {
+      if (this.isDeaf) throw new Error('no answer');
+    };
     return Object.assign(seat, {
-      vote: async (...what: Parameters<typeof vote>) => this.#lost(await vote(...what)),
-      doubt: async (...what: Parameters<typeof doubt>) => this.#lost(await doubt(...what)),
+      vote: (...what: Parameters<typeof vote>) => vote(...what).then(answered),
+      doubt: (...what: Parameters<typeof doubt>) => doubt(...what).then(answered),
     });
-  }
-
-  #lost<T>(answer: T): T {
-    if (this.isDeaf) throw new Error('no answer');
-    return answer;
   }
 }
 
