@@ -1,5 +1,5 @@
-import type { Selectable } from 'kysely';
-import type { AssignmentRecord, Written } from '../stress/ports.ts';
+import { sql, type Selectable } from 'kysely';
+import type { AssignmentRecord, RunGuard, Written } from '../stress/ports.ts';
 import { affected, type Database } from './database.ts';
 import { whyNothing } from './fence-row.ts';
 import { numberOrNull } from './run-row.ts';
@@ -18,12 +18,15 @@ export async function readAssignments(db: Db, runId: bigint): Promise<readonly A
 export async function putAssignments(
   database: Database,
   term: number,
+  run: RunGuard,
   assignments: readonly AssignmentRecord[],
 ): Promise<Written> {
+  const isVersion = run.version === null ? sql`run.active is null` : sql`run.version = ${run.version}`;
+  const guard = sql`run.id = ${run.id} and ${isVersion}`;
   for (let at = 0; at < assignments.length; at += BATCH_ROWS) {
     const rows = assignments.slice(at, at + BATCH_ROWS).map(rowOf);
     const replace = Object.keys(rows[0]!).filter((column) => !KEY.some((key) => key === column));
-    const statement = database.words.fencedInsert('assignment', term, rows, KEY, replace);
+    const statement = database.words.fencedInsert('assignment', term, rows, KEY, replace, guard);
     const written = await database.write('write assignments', async (db) =>
       (await affected(statement, db)) === 0 ? whyNothing(db, term) : 'written',
     );

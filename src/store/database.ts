@@ -26,6 +26,8 @@ export interface Words {
   /**
    * Inserts the rows unless `term` is not the fence; each row counts at least 1 in the affected rows. A row whose key is
    * there gets the columns `replace`; when these are part of the key, it stays as it is.
+   *
+   * @param guard a condition on a row of `run` without which nothing is inserted either
    */
   fencedInsert(
     table: 'sample' | 'assignment',
@@ -33,6 +35,7 @@ export interface Words {
     rows: readonly Columns[],
     key: readonly string[],
     replace: readonly string[],
+    guard?: RawBuilder<unknown>,
   ): RawBuilder<unknown>;
   /** Ends a SELECT that must see, and keep for its statement, what is committed now. */
   shareLock: RawBuilder<unknown>;
@@ -48,6 +51,11 @@ export type Columns = Readonly<Record<string, unknown>>;
 export function assignmentsOf(set: Columns, table?: string): RawBuilder<unknown> {
   const name = (column: string) => sql.ref(table === undefined ? column : `${table}.${column}`);
   return sql.join(Object.entries(set).map(([column, value]) => sql`${name(column)} = ${value}`));
+}
+
+/** Joined to a select: no rows unless the run is as the guard says. */
+export function whileRun(guard: RawBuilder<unknown> | undefined): RawBuilder<unknown> {
+  return guard === undefined ? sql`` : sql`join run on ${guard}`;
 }
 
 /** `(select ? as a, ? as b union all select ?, ?)` */

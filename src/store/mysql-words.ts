@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { assignmentsOf, rowsOf, type Words } from './database.ts';
+import { assignmentsOf, rowsOf, whileRun, type Words } from './database.ts';
 import { ER, errnoOf } from './mysql-errors.ts';
 
 /**
@@ -11,13 +11,13 @@ export const MYSQL_WORDS: Words = {
     update ${sql.table(table)} join fence on fence.id = 1 and fence.term = ${term}
     set ${assignmentsOf(set, table)} where ${where}`,
 
-  fencedInsert(table, term, rows, _key, replace) {
+  fencedInsert(table, term, rows, _key, replace, guard) {
     const columns = Object.keys(rows[0] ?? {});
     const updates = replace.map((column) => sql`${sql.ref(column)} = values(${sql.ref(column)})`);
     return sql`
       insert into ${sql.table(table)} (${sql.join(columns.map((c) => sql.ref(c)))})
       select ${sql.join(columns.map((c) => sql.ref(`batch.${c}`)))} from ${rowsOf(rows)} batch
-      join fence on fence.id = 1 and fence.term = ${term} lock in share mode
+      join fence on fence.id = 1 and fence.term = ${term} ${whileRun(guard)} lock in share mode
       on duplicate key update ${sql.join(updates)}`;
   },
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { assignmentsOf, rowsOf, type Words } from './database.ts';
+import { assignmentsOf, rowsOf, whileRun, type Words } from './database.ts';
 
 const UNIQUE_TAKEN = new Set([1555 /* primary key */, 2067 /* unique */]);
 
@@ -9,13 +9,13 @@ export const SQLITE_WORDS: Words = {
     update ${sql.table(table)} set ${assignmentsOf(set)}
     where ${where} and exists (select 1 from fence where fence.id = 1 and fence.term = ${term})`,
 
-  fencedInsert(table, term, rows, key, replace) {
+  fencedInsert(table, term, rows, key, replace, guard) {
     const columns = Object.keys(rows[0] ?? {});
     const updates = replace.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
     return sql`
       insert into ${sql.table(table)} (${sql.join(columns.map((c) => sql.ref(c)))})
       select ${sql.join(columns.map((c) => sql.ref(`batch.${c}`)))} from ${rowsOf(rows)} batch
-      join fence on fence.id = 1 and fence.term = ${term} where true
+      join fence on fence.id = 1 and fence.term = ${term} ${whileRun(guard)} where true
       on conflict (${sql.join(key.map((c) => sql.ref(c)))}) do update set ${sql.join(updates)}`;
   },
 

@@ -5,6 +5,7 @@ import type {
   Placement,
   RequestId,
   RunChange,
+  RunGuard,
   RunRecord,
   SampleRecord,
   TaskRecord,
@@ -90,8 +91,8 @@ export class SqlTaskStore implements TaskStore {
     return this.#database.read('read assignments', (db) => readAssignments(db, runId));
   }
 
-  putAssignments(term: number, assignments: readonly AssignmentRecord[]): Promise<Written> {
-    return putAssignments(this.#database, term, assignments);
+  putAssignments(term: number, run: RunGuard, assignments: readonly AssignmentRecord[]): Promise<Written> {
+    return putAssignments(this.#database, term, run, assignments);
   }
 
   putSamples(term: number, samples: readonly SampleRecord[]): ReturnType<TaskStore['putSamples']> {

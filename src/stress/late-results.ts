@@ -88,7 +88,8 @@ export class LateResults {
     const record = records.find((r) => r.number === key.assignment && r.incarnation === key.incarnation);
     if (record?.finalSeq === null) {
       const state = record.state === 'LOST' ? 'LOST' : 'STOPPED';
-      if ((await store.putAssignments(term, [{ ...record, state, finalSeq }])) !== 'written') return;
+      const over = { id: key.runId, version: null };
+      if ((await store.putAssignments(term, over, [{ ...record, state, finalSeq }])) !== 'written') return;
       // Less is unknown now, also when all samples were here before.
       this.#revised.add(key.runId);
     }

@@ -152,6 +152,13 @@ export type Written =
   /** The row was not as expected: read it again. */
   | 'changed';
 
+/** What a run must still be for a write that belongs to it. */
+export interface RunGuard {
+  id: bigint;
+  /** null: it is over. */
+  version: number | null;
+}
+
 /**
  * Tasks, runs, assignments, samples, events. Adapters: MySQL and SQLite, under one conformance suite. Every call has a
  * deadline and rejects with CodedError UNAVAILABLE that names the database when it passes. Calls with a `term` are
@@ -213,8 +220,13 @@ export interface TaskStore {
   /** Raises the revision of a run that has ended, since samples of it came late. `changed`: it is active, or not there. */
   reviseRun(term: number, runId: bigint): Promise<Written>;
   assignments(runId: bigint): Promise<readonly AssignmentRecord[]>;
-  /** Inserts or replaces by (run id, number). */
-  putAssignments(term: number, assignments: readonly AssignmentRecord[]): Promise<Written>;
+  /**
+   * Inserts or replaces by (run id, number). `changed`: the run is not at that version, or not over.
+   *
+   * A statement whose caller has given it up may still come: whoever does not know what became of one raises the version before it
+   * reads again, and from then on that one changes nothing.
+   */
+  putAssignments(term: number, run: RunGuard, assignments: readonly AssignmentRecord[]): Promise<Written>;
   /**
    * Stores each sample once: one statement a batch.
    *

@@ -12,6 +12,7 @@ import { OwnerState } from './owner-state.ts';
 import type {
   AssignmentRecord,
   RunningAssignment,
+  RunChange,
   RunNow,
   RunRecord,
   StressToMaster,
@@ -143,6 +144,8 @@ export class RunControl {
     if (run.state === 'STOPPING') this.#stoppingSinceMs ??= nowMs();
     if (!reload) return;
     this.#asked = null;
+    // A statement that was given up may still come: from now on it changes nothing.
+    await this.#change({});
     for (const record of await this.#house.store.assignments(run.id)) {
       const known = this.#owners.get(record.number);
       if (known === undefined || !isDeepStrictEqual(known.record, record)) this.#wrote(record);
@@ -222,17 +225,15 @@ export class RunControl {
   /** @throws Fenced, Changed, CodedError UNAVAILABLE */
   async pass(): Promise<void> {
     this.#guessClock();
-    for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (let round = 0; round < MAX_ROUNDS && !this.isFinal; round++) {
       const decision = reconcile(this.#view());
       if (decision.records.length === 0 && decision.change === null) {
         for (const send of decision.sends) this.#command(send);
         return;
       }
       await this.#write(decision);
-      if (!this.isFinal) continue;
-      this.live.end();
-      return;
     }
+    if (this.isFinal) this.live.end();
   }
 
   /** Its end is settled elsewhere: nobody shall go on. */
@@ -293,18 +294,24 @@ export class RunControl {
     const { store, term } = this.#house;
     if (records.length > 0) {
       for (const { number, state } of records) if (state === 'LOST') this.#writtenOff.add(number);
-      check(await store.putAssignments(term, records));
+      check(await store.putAssignments(term, this.run, records));
       for (const record of records) this.#wrote(record);
     }
     if (change !== null) {
-      check(await store.updateRun(term, this.run, change));
-      this.run = { ...this.run, ...change, version: this.run.version + 1 };
+      await this.#change(change);
       if (change.state === 'STOPPING') this.#stoppingSinceMs = nowMs();
       if (asked !== undefined) this.#asked = asked;
       if (this.run.plan !== null) this.#begun(-START_AFTER_MS);
     }
     for (const sentence of said) this.#say(sentence);
     this.live.wake.tell();
+  }
+
+  /** @throws Fenced, Changed, CodedError UNAVAILABLE */
+  async #change(change: RunChange): Promise<void> {
+    const { store, term } = this.#house;
+    check(await store.updateRun(term, this.run, change));
+    this.run = { ...this.run, ...change, version: this.run.version + 1 };
   }
 
   #wrote(record: AssignmentRecord): void {

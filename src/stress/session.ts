@@ -220,6 +220,7 @@ export class MasterSession {
   #failed(error: unknown): void {
     if (error instanceof Fenced) return this.#fenced();
     this.#mustRead = this.#mustReload = true;
+    if (error instanceof Changed) return;
     if (!(error instanceof CodedError)) throw error;
     this.#log.warn({ error: error.message }, 'the runs were not looked after, trying again');
     this.#retryAtMs = nowMs() + RETRY_MS;

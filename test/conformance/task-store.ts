@@ -193,7 +193,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
 
     test('are deleted with their history, but not while a run is active, and ids are not used again', async () => {
       const run = await startedRun(store);
-      await store.tasks.putAssignments(1, [assignmentOf(run)]);
+      await store.tasks.putAssignments(1, run, [assignmentOf(run)]);
       await store.tasks.putSamples(1, seqs(run, 1, 50));
       expect(await store.tasks.deleteTask(run.taskId)).toEqual({ activeRun: 1 });
       await end(store, run);
@@ -468,20 +468,42 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
     test('are replaced by their number', async () => {
       const run = await startedRun(store);
       const [a, b] = [assignmentOf(run, { hits: 10 }), assignmentOf(run, { number: 2, nodeId: 'wörker 2' })];
-      expect(await store.tasks.putAssignments(1, [b, a])).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [b, a])).toBe('written');
       expect(await under.other.tasks.assignments(run.id)).toEqual([a, b]);
       const changed = { ...a, version: 2, epoch: 5, state: 'LOST' as const, finalSeq: 77, hits: null, lostByMs: 7_400 };
       const next = assignmentOf(run, { number: 3, share: { weight: 301, of: 1000, phase: 602 } });
-      expect(await store.tasks.putAssignments(1, [changed, next])).toBe('written');
-      expect(await store.tasks.putAssignments(1, [changed])).toBe('written');
-      expect(await store.tasks.putAssignments(1, [])).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [changed, next])).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [changed])).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [])).toBe('written');
       expect(await store.tasks.assignments(run.id)).toEqual([changed, b, next]);
+    });
+
+    test('are not written when their run has changed meanwhile, also not by a statement that comes late', async () => {
+      const run = await startedRun(store);
+      const [first, late] = [assignmentOf(run), assignmentOf(run, { version: 2, state: 'LOST' as const })];
+      expect(await store.tasks.putAssignments(1, run, [first])).toBe('written');
+      expect(await store.tasks.updateRun(1, run, {})).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [late])).toBe('changed');
+      expect(await store.tasks.putAssignments(1, run, [late, assignmentOf(run, { number: 2 })])).toBe('changed');
+      expect(await store.tasks.putAssignments(1, { id: run.id, version: null }, [late])).toBe('changed');
+      expect(await store.tasks.assignments(run.id)).toEqual([first]);
+      expect(await store.tasks.putAssignments(1, { id: run.id, version: run.version + 1 }, [late])).toBe('written');
+      expect(await store.tasks.assignments(run.id)).toEqual([late]);
+    });
+
+    test('of a run that is over are written whatever its version', async () => {
+      const run = await startedRun(store);
+      await end(store, run);
+      const late = assignmentOf(run, { state: 'LOST', finalSeq: 7 });
+      expect(await store.tasks.reviseRun(1, run.id)).toBe('written');
+      expect(await store.tasks.putAssignments(1, { id: run.id, version: null }, [late])).toBe('written');
+      expect(await store.tasks.assignments(run.id)).toEqual([late]);
     });
 
     test('can be a thousand', async () => {
       const run = await startedRun(store);
       const many = Array.from({ length: 1000 }, (_, i) => assignmentOf(run, { number: i + 1, nodeId: `w${i}` }));
-      expect(await store.tasks.putAssignments(1, many)).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, many)).toBe('written');
       expect(await store.tasks.assignments(run.id)).toEqual(many);
     });
   });
@@ -628,7 +650,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
   describe('a term that is not the fence any more', () => {
     test('changes nothing, whatever it tries', async () => {
       const run = await startedRun(store);
-      await store.tasks.putAssignments(1, [assignmentOf(run)]);
+      await store.tasks.putAssignments(1, run, [assignmentOf(run)]);
       await store.tasks.putSamples(1, seqs(run, 1, 2));
       await under.execute(`INSERT INTO task (spec, start_requested) VALUES ('{}', 1)`);
       await under.execute(
@@ -637,8 +659,8 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       await store.fence.raise(2, { nodeId: 'b', incarnation: 1 });
       const before = await dump(under);
       expect(await store.tasks.updateRun(1, run, { state: 'FAILED' })).toBe('fenced');
-      expect(await store.tasks.putAssignments(1, [assignmentOf(run, { version: 9 })])).toBe('fenced');
-      expect(await store.tasks.putAssignments(1, [assignmentOf(run, { number: 2 })])).toBe('fenced');
+      expect(await store.tasks.putAssignments(1, run, [assignmentOf(run, { version: 9 })])).toBe('fenced');
+      expect(await store.tasks.putAssignments(1, run, [assignmentOf(run, { number: 2 })])).toBe('fenced');
       expect(await store.tasks.putSamples(1, seqs(run, 2, 5))).toEqual({ written: 'fenced', conflicts: [] });
       expect(await store.tasks.reviseRun(1, run.id)).toBe('fenced');
       expect(await store.tasks.takeUpRequests(1)).toBe(0);
@@ -707,7 +729,7 @@ export function taskStoreConformance(open: () => Promise<StoreUnderTest>): void 
       expect([run.id, run.taskId]).toEqual([base, base]);
       expect((await store.tasks.startRun(task.id, { id: 's', digest: 'd' }))?.run.id).toBe(base);
       expect((await store.tasks.activeRuns()).map(({ id }) => id)).toEqual([base]);
-      expect(await store.tasks.putAssignments(1, [assignmentOf(run)])).toBe('written');
+      expect(await store.tasks.putAssignments(1, run, [assignmentOf(run)])).toBe('written');
       expect((await store.tasks.assignments(base))[0]?.runId).toBe(base);
       await store.tasks.putSamples(1, seqs(run, 1, 2));
       expect((await store.tasks.samples(base, 0, 9)).map(({ runId }) => runId)).toEqual([base, base]);

@@ -173,14 +173,14 @@ describe.skipIf(MARIADB_MISSING !== null)(`the store on a MariaDB in trouble${ti
       'a transition': (store, run) => store.tasks.updateRun(1, run, { state: 'ASSIGNING' }),
       'new samples': async (store, run) => (await store.tasks.putSamples(1, seqs(run, 2, 4))).written,
       'a repeated sample': async (store, run) => (await store.tasks.putSamples(1, [sampleRecord(run, 1)])).written,
-      'a changed assignment': (store, run) => store.tasks.putAssignments(1, [assignmentOf(run, { version: 2 })]),
-      'a new assignment': (store, run) => store.tasks.putAssignments(1, [assignmentOf(run, { number: 2 })]),
+      'a changed assignment': (store, run) => store.tasks.putAssignments(1, run, [assignmentOf(run, { version: 2 })]),
+      'a new assignment': (store, run) => store.tasks.putAssignments(1, run, [assignmentOf(run, { number: 2 })]),
     };
     for (const [name, write] of Object.entries(writes)) {
       test(`${name}: waits for it, and then changes nothing`, async () => {
         const store = open({ timeouts: PATIENT });
         const run = await startedRun(store);
-        await store.tasks.putAssignments(1, [assignmentOf(run)]);
+        await store.tasks.putAssignments(1, run, [assignmentOf(run)]);
         await store.tasks.putSamples(1, [sampleRecord(run, 1)]);
         const person = await raising();
         const writing = write(store, run);
@@ -207,6 +207,25 @@ describe.skipIf(MARIADB_MISSING !== null)(`the store on a MariaDB in trouble${ti
       expect(await writing).toBe(0);
       expect(await store.tasks.activeRuns()).toEqual([]);
     });
+  });
+
+  test('the version of a run is raised after assignments that were given up and still wait, and they change nothing later', async () => {
+    const store = open({ timeouts: PATIENT });
+    const run = await startedRun(store);
+    await store.tasks.putAssignments(1, run, [assignmentOf(run)]);
+    const person = await mariadb.connect(database);
+    await person.query('begin');
+    await person.query(`select * from assignment where run_id = ${run.id} for update`);
+    const late = assignmentOf(run, { version: 2 });
+    const hasty = open({ timeouts: { ...PATIENT, callMs: 1_000 } });
+    await expect(hasty.tasks.putAssignments(1, run, [late])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const raising = store.tasks.updateRun(1, run, {});
+    await eventually(async () => expect(await locksWaitedFor()).toBe(2));
+    await person.query('commit');
+    await person.end();
+    expect(await raising).toBe('written');
+    expect(await store.tasks.assignments(run.id)).toEqual([late]);
+    expect(await store.tasks.putAssignments(1, run, [assignmentOf(run)])).toBe('changed');
   });
 
   test("a raise kills the former master's writers when one of them holds the fence's row", async () => {

@@ -37,7 +37,7 @@ beforeEach(async () => {
   await store.migrate();
   person = new DatabaseSync(path.join(folder, 'gostress.sqlite'), { timeout: 5_000 });
   run = await startedRun(store);
-  await store.tasks.putAssignments(1, [assignmentOf(run), assignmentOf(run, { number: 2 })]);
+  await store.tasks.putAssignments(1, run, [assignmentOf(run), assignmentOf(run, { number: 2 })]);
   stopped = new AbortController();
   [running, acks, problems, told, rowsAtAck] = [[], [], [], [], []];
   fenced = 0;

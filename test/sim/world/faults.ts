@@ -177,8 +177,8 @@ function lost(world: World): void {
   sql.onDivision = (records) => {
     if (!records.some(({ nodeId, state }) => nodeId === name && state === 'LOST')) return before(records);
     sql.onDivision = before;
-    // Less than a call waits: no statement comes after its caller has given it up.
-    network.trouble.lagMsOf.set('sql', 2_900);
+    // At times more than a call waits: then the statement comes after its caller has given it up.
+    network.trouble.lagMsOf.set('sql', dice.pick([2_900, 5_000]));
     clock.after(2_500, null, () => network.trouble.lagMsOf.delete('sql'));
     back();
   };

@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a vote is not taken back',
     breaks: ['S10'],
-    seed: 540,
+    seed: 707,
     patch: () =>
       replace(EtcdSeat.prototype, 'vote', (original) => {
         return async function (this: EtcdSeat, vote: Parameters<EtcdSeat['vote']>[0]) {
@@ -149,6 +149,12 @@ export const MUTANTS: readonly Mutant[] = [
     patch: () => replace(EtcdSeat.prototype, 'claim', () => () => Promise.resolve(false)),
   },
   { name: 'a write of a run comes late, and is taken', breaks: ['S8'], seed: 1, world: { sql: { lateWrites: true } } },
+  {
+    name: 'assignments that come late are taken, whatever has become of their run',
+    breaks: ['L3', 'S7'],
+    seed: 848,
+    world: { sql: { noRunGuard: true } },
+  },
   {
     name: 'a master asks only once what the user wants',
     breaks: ['S8'],

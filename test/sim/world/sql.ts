@@ -3,6 +3,7 @@ import type {
   AssignmentRecord,
   Placement,
   RunChange,
+  RunGuard,
   RunRecord,
   SampleRecord,
   TaskStore,
@@ -25,6 +26,8 @@ export interface SqlMutants {
   addsOnDuplicate?: boolean;
   /** The key of a sample lacks the incarnation. */
   noIncarnation?: boolean;
+  /** Assignments are written whatever the run is by then. */
+  noRunGuard?: boolean;
   /** The write of a run that was given up comes after the next one, whatever version the run has by then. */
   lateWrites?: boolean;
 }
@@ -103,8 +106,11 @@ export class SimSql {
     return 'written';
   }
 
-  putAssignments(term: number, records: readonly AssignmentRecord[]): Written {
+  putAssignments(term: number, run: RunGuard, records: readonly AssignmentRecord[]): Written {
     if (!this.#mayWrite(term)) return 'fenced';
+    const stored = this.runs.get(run.id)!;
+    const isAsExpected = run.version === null ? FINAL_STATES.has(stored.state) : stored.version === run.version;
+    if (!isAsExpected && this.mutants.noRunGuard !== true) return 'changed';
     this.onDivision(records);
     for (const record of records) {
       this.onWrite(term, `assignment ${record.number} of ${record.nodeId}`);
@@ -197,7 +203,7 @@ export function sqlClient(sql: SimSql, network: SimNetwork, host: string): { fen
     updateRun: (term, run, change) => call(() => sql.updateRun(term, run, change)),
     reviseRun: (term, runId) => call(() => sql.reviseRun(term, runId)),
     assignments: (runId) => call(() => [...sql.assignments.get(runId)!.values()]),
-    putAssignments: (term, records) => call(() => sql.putAssignments(term, records)),
+    putAssignments: (term, run, records) => call(() => sql.putAssignments(term, run, records)),
     putSamples: (term, records) => call(() => sql.putSamples(term, records)),
     storedUpTo: (runId) => call(() => sql.storedUpTo(runId)),
     lastSecond: (runId) => call(() => lastSecond(sql, runId)),
