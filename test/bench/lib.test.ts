@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { collected } from './lib/gc.ts';
 import { parseOptions } from './lib/options.ts';
 import { Process, usageOf } from './lib/proc.ts';
+import { reported, type Reported } from './lib/reported.ts';
 import { cell, markdownTable, median } from './lib/table.ts';
 
 describe('table', () => {
@@ -27,6 +29,49 @@ describe('table', () => {
       '| a      | 12346 |',
       '| longer |     – |',
     ]);
+  });
+});
+
+test('what was allocated is what the heap grew by between collections, of each thread, from an instant on', () => {
+  const line = (isolate: string, ms: number, heap: string, paused: string): string =>
+    `[77:0x${isolate}]    ${ms} ms: Scavenge ${heap} MB, pooled: 0.0 MB, ${paused} / 0.00 ms  (average mu = 1.000, current mu = 1.000) task;`;
+  const output = [
+    line('a0', 900, '30.0 (40.0) -> 2.0 (40.0)', '9.00'),
+    line('a0', 1_000, '5.0 (40.0) -> 3.0 (40.0)', '1.00'),
+    'something else',
+    line('b0', 1_500, '5.0 (40.0) -> 4.0 (40.0)', '1.00'),
+    line('a0', 2_000, '7.0 (40.0) -> 3.0 (40.0)', '0.50'),
+    line('a0', 3_000, '5.0 (40.0) -> 1.0 (40.0)', '0.25'),
+  ].join('\n');
+  expect(collected(output, 1_000)).toEqual([
+    { seconds: 2, collections: 2, allocatedBytes: 6 * 2 ** 20, pausedMs: 0.75 },
+  ]);
+});
+
+describe('percentiles as the generators tell them', () => {
+  test.each<[string, string, Reported]>([
+    ['wrk', '     50%   97.00us\n     90%    1.50ms\n     99%    1.20s\n', { p50: 0.097, p90: 1.5, p99: 1200 }],
+    ['wrk2', ' 50.000%    1.20ms\n 99.000%    2.00ms\n 99.900%    3.00ms\n', { p50: 1.2, p99: 2, 'p99.9': 3 }],
+    ['ab', '  50%      1\n  90%     10\n  99%     12\n 100%     99 (longest request)\n', { p50: 1, p90: 10, p99: 12 }],
+    ['hey', '  50% in 0.0003 secs\n  99% in 0.0028 secs\n', { p50: 0.3, p99: 2.8 }],
+    ['autocannon', '{"latency":{"p50":6,"p90":18,"p99":51,"p99_9":159}}', { p50: 6, p90: 18, p99: 51, 'p99.9': 159 }],
+    ['oha', '{"latencyPercentiles":{"p50":0.5,"p99.9":2,"p90":null}}', { p50: 500, 'p99.9': 2000 }],
+    ['vegeta', '{"latencies":{"50th":2000000,"90th":3000000,"99th":4000000}}', { p50: 2, p90: 3, p99: 4 }],
+    ['k6', '{"p(50)":1,"p(90)":2,"p(99)":3,"p(99.9)":4}', { p50: 1, p90: 2, p99: 3, 'p99.9': 4 }],
+    [
+      'fortio',
+      '"Percentiles": [{"Percentile": 50, "Value": 0.25}, {"Percentile": 99.9, "Value": 0.5}]',
+      { p50: 250, 'p99.9': 500 },
+    ],
+    [
+      'gostress',
+      '{"latencies":{"responseOk":null,"serviceOk":{"percentilesMs":{"p50":1,"p99.9":2}}}}',
+      { p50: 1, 'p99.9': 2 },
+    ],
+  ])('%s', (peer, stdout, expected) => {
+    const told = reported(peer, stdout);
+    expect(Object.keys(told)).toEqual(Object.keys(expected));
+    for (const [name, value] of Object.entries(expected)) expect(told[name as keyof Reported]).toBeCloseTo(value, 9);
   });
 });
 

@@ -17,9 +17,10 @@ const FACTORS = { us: 1e-3, ms: 1, s: 1e3 };
 
 /** `50.000%  1.20ms`, as wrk and wrk2 print it. */
 function readWrk(stdout: string): Reported {
+  const lines = [...stdout.matchAll(/^ *([\d.]+)% +([\d.]+)(us|ms|s)$/gm)];
   return found((percent) => {
-    const line = new RegExp(`^ *${percent.replace('.', '\\.')}(?:\\.0+)?% +([\\d.]+)(us|ms|s)$`, 'm').exec(stdout);
-    return line === null ? NaN : Number(line[1]) * FACTORS[line[2] as keyof typeof FACTORS];
+    const [, , value, unit] = lines.find(([, of]) => Number(of) === Number(percent)) ?? [];
+    return value === undefined ? undefined : Number(value) * FACTORS[unit as keyof typeof FACTORS];
   });
 }
 
@@ -69,8 +70,8 @@ const TELLERS: Readonly<Record<string, Teller>> = {
   oha: {
     flags: ['--output-format', 'json'],
     read(stdout) {
-      const { latencyPercentiles } = JSON.parse(stdout) as { latencyPercentiles: Record<string, number> };
-      return found((percent) => latencyPercentiles[`p${percent}`]! * 1e3);
+      const { latencyPercentiles } = JSON.parse(stdout) as { latencyPercentiles: Record<string, number | null> };
+      return found((percent) => (latencyPercentiles[`p${percent}`] ?? NaN) * 1e3);
     },
   },
   k6: {
@@ -84,7 +85,7 @@ const TELLERS: Readonly<Record<string, Teller>> = {
     flags: [],
     read(stdout) {
       const { latencies } = JSON.parse(stdout) as { latencies: Record<string, number> };
-      return found((percent) => latencies[`${percent}th`]! / 1e6);
+      return found((percent) => (latencies[`${percent}th`] ?? NaN) / 1e6);
     },
   },
   fortio: {
@@ -92,7 +93,7 @@ const TELLERS: Readonly<Record<string, Teller>> = {
     read(stdout) {
       const list = /"Percentiles": (\[[^\]]*\])/.exec(stdout)?.[1] ?? '[]';
       const values = JSON.parse(list) as { Percentile: number; Value: number }[];
-      return found((percent) => values.find(({ Percentile }) => Percentile === Number(percent))!.Value * 1e3);
+      return found((percent) => (values.find(({ Percentile }) => Percentile === Number(percent))?.Value ?? NaN) * 1e3);
     },
   },
 };
