@@ -1,17 +1,16 @@
 /** What a hit allocates, and what garbage collection costs our engine: `npm run bench:allocations`. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { errorMessage } from '../../src/lib/errors.ts';
 import { collected, type Collected } from './lib/gc.ts';
 import { kindNamed } from './lib/kinds.ts';
 import { foreignText, MACHINE, machineText, watched } from './lib/machine.ts';
 import { Nginx } from './lib/nginx.ts';
-import { ENGINE, whole } from './lib/options.ts';
+import { ENGINE, orUsage, whole } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
-import { chooseCores, killAll, pin, Process } from './lib/proc.ts';
+import { pin, Process } from './lib/proc.ts';
 import { cell, markdownTable } from './lib/table.ts';
+import { workplace } from './lib/workplace.ts';
 
 const CONNECTIONS = 50;
 /** By then the code is compiled; of each thread's life. */
@@ -33,17 +32,9 @@ const RUNS: readonly { title: string; kind: string; flags: readonly string[] }[]
   { title: 'http2, 50 streams on a connection', kind: 'h2c', flags: ['--client', 'http2', '--streams', '50'] },
 ];
 
-const options = readOptions();
+const options = orUsage(USAGE, readOptions);
 const { say, end } = outputTo(options.jsonFile);
-const folder = mkdtempSync(join(tmpdir(), 'gostress-bench-'));
-const cores = chooseCores();
-for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
-  process.once(signal, () => process.exit(code));
-}
-process.once('exit', () => {
-  killAll();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { folder, cores } = workplace();
 say(machineText());
 const { rows, foreignCores } = await watched(measureAll);
 say(`\n${CONNECTIONS} connections, one nginx worker; of the thread that allocates most, after ${WARM_MS / 1e3} s:\n`);
@@ -94,21 +85,16 @@ async function measure(args: readonly string[]): Promise<{ perSecond: number; gc
 }
 
 function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        seconds: { type: 'string', default: '15' },
-        engine: { type: 'string' },
-        json: { type: 'string' },
-      },
-    });
-    return {
-      seconds: whole('--seconds', values.seconds, 120),
-      engine: values.engine?.split(' ') ?? ENGINE,
-      jsonFile: values.json ?? null,
-    };
-  } catch (error) {
-    process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
-    process.exit(2);
-  }
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '15' },
+      engine: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    seconds: whole('--seconds', values.seconds, 120),
+    engine: values.engine?.split(' ') ?? ENGINE,
+    jsonFile: values.json ?? null,
+  };
 }

@@ -9,7 +9,7 @@ import { MISSING } from '../e2e/cluster.ts';
 import { failover, latency, type OnRound, type Round } from './cluster/runs.ts';
 import { manyWorkers, type WorkersRow } from './cluster/workers.ts';
 import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
-import { some, whole } from './lib/options.ts';
+import { orUsage, some, whole } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
 import { cell, markdownTable } from './lib/table.ts';
 
@@ -35,7 +35,7 @@ interface PartResult {
   error?: string;
 }
 
-const options = readOptions();
+const options = orUsage(USAGE, readOptions);
 const { say, end } = outputTo(options.jsonFile);
 if (MISSING !== null) {
   process.stderr.write(`expected ${MISSING}, found none\n`);
@@ -109,23 +109,18 @@ async function failureOf(work: () => Promise<void>): Promise<{ error?: string }>
 }
 
 function readOptions() {
-  try {
-    const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-    const { values } = parseArgs({
-      options: {
-        ...{ rounds: text('10'), parts: text(PARTS.join(',')), workers: text('200,1000'), seconds: text('20') },
-        json: { type: 'string' },
-      },
-    });
-    return {
-      rounds: whole('--rounds', values.rounds, MAX_ROUNDS),
-      parts: some('--parts', values.parts, PARTS),
-      workers: values.workers.split(',').map((count) => whole('--workers', count, 5_000)),
-      seconds: whole('--seconds', values.seconds, 120),
-      jsonFile: values.json ?? null,
-    };
-  } catch (error) {
-    process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
-    process.exit(2);
-  }
+  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+  const { values } = parseArgs({
+    options: {
+      ...{ rounds: text('10'), parts: text(PARTS.join(',')), workers: text('200,1000'), seconds: text('20') },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    rounds: whole('--rounds', values.rounds, MAX_ROUNDS),
+    parts: some('--parts', values.parts, PARTS),
+    workers: values.workers.split(',').map((count) => whole('--workers', count, 5_000)),
+    seconds: whole('--seconds', values.seconds, 120),
+    jsonFile: values.json ?? null,
+  };
 }

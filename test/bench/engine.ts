@@ -2,19 +2,17 @@
  * The load engine beside the load generators people use: `npm run bench:engine`. What is measured and how to read it is in
  * the README of this folder.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { startTargetProcess } from '../support/target-process.ts';
 import { MACHINE, machineText } from './lib/machine.ts';
 import { AFTER_MS, measure, WARMUP_MS, type Window } from './lib/measure.ts';
 import { kindNamed, type Kind } from './lib/kinds.ts';
 import { Nginx } from './lib/nginx.ts';
-import { parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
+import { orUsage, parseOptions, USAGE, type BenchOptions } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
 import { ENGINE_UNDICI, findPeers, type Job, type Peer } from './lib/peers.ts';
-import { chooseCores, descriptors, killAll, pin, type Command } from './lib/proc.ts';
+import { descriptors, pin, type Command } from './lib/proc.ts';
 import { cell, markdownTable, median } from './lib/table.ts';
+import { workplace } from './lib/workplace.ts';
 
 /** Descriptors beside those of the connections. */
 const SPARE_DESCRIPTORS = 200;
@@ -31,9 +29,8 @@ interface Row {
   notes: string[];
 }
 
-const options = readOptions();
-const cores = chooseCores();
-const folder = mkdtempSync(join(tmpdir(), 'gostress-bench-'));
+const options: BenchOptions = orUsage(USAGE, () => parseOptions(process.argv.slice(2)));
+const { folder, cores } = workplace();
 const { found, missing } = findPeers(options.engine);
 const peers = found.filter(({ name }) => options.peers === null || options.peers.includes(name));
 const unknown =
@@ -44,14 +41,6 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const { say, end } = outputTo(options.jsonFile);
-
-for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
-  process.once(signal, () => process.exit(code));
-}
-process.once('exit', () => {
-  killAll();
-  rmSync(folder, { recursive: true, force: true });
-});
 
 const versions = { nginx: Nginx.version(), ...Object.fromEntries(peers.map(({ name, version }) => [name, version])) };
 say(machineText());
@@ -316,13 +305,4 @@ function find(rows: readonly Row[], peer: string): Row | undefined {
 function byMedian(rows: readonly Row[], name: string): Row[] {
   const of = (row: Row): number => row.median[name] ?? -Infinity;
   return [...rows].sort((a, b) => of(b) - of(a));
-}
-
-function readOptions(): BenchOptions {
-  try {
-    return parseOptions(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    process.exit(2);
-  }
 }

@@ -9,7 +9,7 @@ import { MISSING } from '../e2e/cluster.ts';
 import { NginxTarget } from '../support/nginx-target.ts';
 import { HOWS, RATE, takeover, type How, type Takeover, type TakeoverSample } from './cluster/takeover.ts';
 import { foreignText, MACHINE, machineText, percentile, watched } from './lib/machine.ts';
-import { some, whole } from './lib/options.ts';
+import { orUsage, some, whole } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
 import { cell, markdownTable } from './lib/table.ts';
 
@@ -38,7 +38,7 @@ interface Result extends Takeover {
   errors: string[];
 }
 
-const options = readOptions();
+const options = orUsage(USAGE, readOptions);
 const { say, end } = outputTo(options.jsonFile);
 if (MISSING !== null) {
   process.stderr.write(`expected ${MISSING}, found none\n`);
@@ -97,23 +97,18 @@ function boundOf(how: Takeover['how'], sentinels: number): number {
 }
 
 function readOptions() {
-  try {
-    const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-    const { values } = parseArgs({
-      options: {
-        ...{ samples: text('20'), how: text(HOWS.join(',')), sentinels: text('0,1,3'), profiles: text('default') },
-        json: { type: 'string' },
-      },
-    });
-    return {
-      samples: whole('--samples', values.samples, 100),
-      hows: some('--how', values.how, HOWS),
-      sentinels: values.sentinels.split(',').map((count) => (count === '0' ? 0 : whole('--sentinels', count, 5))),
-      profiles: some('--profiles', values.profiles, PROFILES),
-      jsonFile: values.json ?? null,
-    };
-  } catch (error) {
-    process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
-    process.exit(2);
-  }
+  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+  const { values } = parseArgs({
+    options: {
+      ...{ samples: text('20'), how: text(HOWS.join(',')), sentinels: text('0,1,3'), profiles: text('default') },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    samples: whole('--samples', values.samples, 100),
+    hows: some('--how', values.how, HOWS),
+    sentinels: values.sentinels.split(',').map((count) => (count === '0' ? 0 : whole('--sentinels', count, 5))),
+    profiles: some('--profiles', values.profiles, PROFILES),
+    jsonFile: values.json ?? null,
+  };
 }

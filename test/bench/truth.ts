@@ -2,21 +2,19 @@
  * What load generators say of latencies, beside what a target that knows them says: `npm run bench:truth`. What is measured and how to
  * read it is in the README of this folder.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { errorMessage } from '../../src/lib/errors.ts';
 import type { TargetOptions } from '../../src/load/target/server.ts';
 import { startTargetProcess, type TargetProcess } from '../support/target-process.ts';
 import { kindNamed } from './lib/kinds.ts';
 import { foreignText, MACHINE, machineText, watched } from './lib/machine.ts';
-import { ENGINE, some, whole } from './lib/options.ts';
+import { ENGINE, orUsage, some, whole } from './lib/options.ts';
 import { outputTo } from './lib/output.ts';
 import { findPeers, type Peer } from './lib/peers.ts';
-import { chooseCores, killAll, pin, Process } from './lib/proc.ts';
+import { pin, Process } from './lib/proc.ts';
 import { PERCENTILES, reported, telling, type Percentile } from './lib/reported.ts';
 import { cell, markdownTable, median } from './lib/table.ts';
+import { workplace } from './lib/workplace.ts';
 
 interface Scene {
   title: string;
@@ -70,17 +68,9 @@ interface Row {
   notes: string[];
 }
 
-const options = readOptions();
+const options = orUsage(USAGE, readOptions);
 const { say, end } = outputTo(options.jsonFile);
-const folder = mkdtempSync(join(tmpdir(), 'gostress-bench-'));
-const cores = chooseCores();
-for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const]) {
-  process.once(signal, () => process.exit(code));
-}
-process.once('exit', () => {
-  killAll();
-  rmSync(folder, { recursive: true, force: true });
-});
+const { folder, cores } = workplace();
 const peers = findPeers(options.engine).found.filter(({ name }) => options.peers?.includes(name) ?? true);
 say(machineText());
 for (const { name, version } of peers) say(`  ${name}: ${version}`);
@@ -147,28 +137,23 @@ function table(rows: readonly Row[]): string {
 }
 
 function readOptions() {
-  try {
-    const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-    const { values } = parseArgs({
-      options: {
-        rounds: text('3'),
-        seconds: text('20'),
-        scenes: text(SCENE_NAMES.join(',')),
-        peers: { type: 'string' },
-        engine: { type: 'string' },
-        json: { type: 'string' },
-      },
-    });
-    return {
-      rounds: whole('--rounds', values.rounds, 20),
-      seconds: whole('--seconds', values.seconds, 120),
-      scenes: some('--scenes', values.scenes, SCENE_NAMES),
-      peers: values.peers?.split(',') ?? null,
-      engine: values.engine?.split(' ') ?? ENGINE,
-      jsonFile: values.json ?? null,
-    };
-  } catch (error) {
-    process.stderr.write(`${errorMessage(error)}\n${USAGE}`);
-    process.exit(2);
-  }
+  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+  const { values } = parseArgs({
+    options: {
+      rounds: text('3'),
+      seconds: text('20'),
+      scenes: text(SCENE_NAMES.join(',')),
+      peers: { type: 'string' },
+      engine: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  return {
+    rounds: whole('--rounds', values.rounds, 20),
+    seconds: whole('--seconds', values.seconds, 120),
+    scenes: some('--scenes', values.scenes, SCENE_NAMES),
+    peers: values.peers?.split(',') ?? null,
+    engine: values.engine?.split(' ') ?? ENGINE,
+    jsonFile: values.json ?? null,
+  };
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { errorMessage } from '../../../src/lib/errors.ts';
 import { KIND_NAMES, kindNamed, type Kind } from './kinds.ts';
 
 export const PARTS = ['closed', 'open', 'memory'] as const;
@@ -38,6 +39,16 @@ export const USAGE = `usage: node test/bench/engine.ts [options]
 
 /** Our engine as a command, before `run`. */
 export const ENGINE = [process.execPath, fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))];
+
+/** The options as they are read, or the end of the program with what is wrong and what there is. */
+export function orUsage<T>(usage: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    process.stderr.write(`${errorMessage(error)}\n${usage}`);
+    process.exit(2);
+  }
+}
 
 /** @throws Error with one sentence when an option is wrong */
 export function parseOptions(argv: readonly string[]): BenchOptions {
