@@ -52,10 +52,15 @@ export interface Mastership {
  */
 export async function acquireMastership(options: ElectionOptions): Promise<Mastership | null> {
   const { node } = options;
-  const turn = node.priority > 0 ? await itsTurn(options) : null;
-  if (turn === null) return null;
-  const lock = await campaign(options);
-  if (lock === null) return null;
+  const seen = node.priority > 0 ? await itsTurn(options) : null;
+  if (seen === null) return null;
+  const looking = lookAgain(options, seen);
+  const lock = await campaign(
+    options,
+    looking.then((turn) => turn !== null),
+  );
+  const turn = await looking;
+  if (lock === null || turn === null) return null;
   try {
     const term = await establish(lock, turn.fenceTerm, options);
     if (term !== null) return new HeldMastership(reasonsOf(term, lock, node, turn.ranked), lock, options.timings);
@@ -97,24 +102,31 @@ function mayTry({ master, nomination }: CoordinatorView, { nodeId }: NodeRecord)
   return master === null || nomination?.nodeId === nodeId;
 }
 
+/** Waits until it may try and its turn has come. @returns null: the signal has aborted */
+async function itsTurn({ coordinator, node, timings, signal }: ElectionOptions): Promise<CoordinatorView | null> {
+  const seen = await firstView(coordinator, signal, (view) => mayTry(view, node));
+  if (seen !== null) await pause(turnMs(node, seen, timings), signal);
+  return signal.aborted ? null : seen;
+}
+
 /**
- * Waits until it may try and its turn has come.
+ * A watch may be late. And one that cannot read the fence would win and lead nothing.
  *
  * @returns null: there is a master again, or the signal has aborted
  */
-async function itsTurn({ coordinator, fence, node, timings, signal }: ElectionOptions): Promise<Turn | null> {
-  let seen = await firstView(coordinator, signal, (view) => mayTry(view, node));
-  while (seen !== null) {
-    await pause(turnMs(node, seen, timings), signal);
-    if (signal.aborted) return null;
-    // A watch may be late. And one that cannot read the fence would win and lead nothing.
+async function lookAgain(
+  { coordinator, fence, node, timings, signal }: ElectionOptions,
+  seen: CoordinatorView,
+): Promise<Turn | null> {
+  for (let known = seen; ;) {
     const [view, { term: fenceTerm }] = await Promise.all([coordinator.read(), fence.read()]);
     if (!mayTry(view, node)) return null;
-    if (isDeepStrictEqual(view.nomination, seen.nomination)) return { ranked: rankedIn(view), fenceTerm };
+    if (isDeepStrictEqual(view.nomination, known.nomination)) return { ranked: rankedIn(view), fenceTerm };
     // A term has come and gone meanwhile, and somebody was named: the turn is another one now.
-    seen = view;
+    known = view;
+    await pause(turnMs(node, known, timings), signal);
+    if (signal.aborted) return null;
   }
-  return null;
 }
 
 function rankedIn({ nodes }: CoordinatorView): readonly string[] {
@@ -157,14 +169,18 @@ async function firstView(
  * Does not stay in the queue behind a master, unless that has named it: else who follows is decided by rank, not by who stood there
  * first.
  */
-async function campaign({ coordinator, node, timings, signal }: ElectionOptions): Promise<MasterLock | null> {
+async function campaign(
+  { coordinator, node, timings, signal }: ElectionOptions,
+  turn: Promise<boolean>,
+): Promise<MasterLock | null> {
   const led = new AbortController();
   const watch = coordinator.watch((view) => {
     if (view !== null && !mayTry(view, node)) led.abort();
   });
   const { leaseTtlMs, campaignMs: deadlineMs } = timings;
   try {
-    return await coordinator.campaign(node, { leaseTtlMs, deadlineMs, signal: AbortSignal.any([signal, led.signal]) });
+    const ended = AbortSignal.any([signal, led.signal]);
+    return await coordinator.campaign(node, { leaseTtlMs, deadlineMs, signal: ended, turn });
   } finally {
     watch.close();
   }

@@ -49,6 +49,24 @@ export class ElectionService {
     this.#connect = (host) => new v3electionpb.Election(host, credentials, CHANNEL_OPTIONS);
   }
 
+  /** A connection for one campaign, dialled at once: on one that the network has forgotten a campaign looks like one that waits. */
+  connect(): ElectionLine {
+    // One member after another, so that one that is down is not asked for ever.
+    const host = this.#members.next();
+    return new ElectionLine(this.#connect(host), () => this.#members.failed(host));
+  }
+}
+
+export class ElectionLine implements Disposable {
+  readonly #client: ElectionClient;
+  readonly #onFailure: () => void;
+
+  constructor(client: ElectionClient, onFailure: () => void) {
+    this.#client = client;
+    this.#onFailure = onFailure;
+    client.getChannel().getConnectivityState(true);
+  }
+
   /**
    * Queues for the lock. The key stays in the queue until its lease ends: revoke the lease when null comes back.
    *
@@ -60,25 +78,20 @@ export class ElectionService {
     request: { name: string; lease: string; value: string; token: string | null },
     { deadlineMs, signal }: { deadlineMs: number; signal: AbortSignal },
   ): Promise<LeaderKey | null> {
-    // One member after another, so that one that is down is not asked for ever; and each time a connection of its own:
-    // on one that the network has forgotten a campaign looks like one that waits.
-    const host = this.#members.next();
-    const client = this.#connect(host);
     const metadata = new Metadata();
     if (request.token !== null) metadata.set('token', request.token);
     return new Promise((resolve, reject) => {
-      const call = client.campaign(
+      const call = this.#client.campaign(
         { name: Buffer.from(request.name), lease: request.lease, value: Buffer.from(request.value) },
         metadata,
         { deadline: Date.now() + deadlineMs },
         (error, response) => {
           signal.removeEventListener('abort', cancel);
-          client.close();
           const leader = response?.leader ?? null;
           if (leader !== null) return resolve({ key: leader.key.toString(), rev: leader.rev });
           if (error?.code === status.DEADLINE_EXCEEDED || error?.code === status.CANCELLED) return resolve(null);
           const why = error?.details ?? 'an answer without a leader';
-          this.#members.failed(host);
+          this.#onFailure();
           reject(new CodedError('UNAVAILABLE', `etcd does not answer: could not campaign: ${why}`, { cause: error }));
         },
       );
@@ -86,5 +99,9 @@ export class ElectionService {
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
     });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
   }
 }

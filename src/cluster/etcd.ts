@@ -2,7 +2,7 @@ import type { Etcd3, Lease as EtcdLease, Namespace } from 'etcd3';
 import { CodedError } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { ask, CALL_DEADLINE_MS, createClient, type EtcdOptions } from './etcd-client.ts';
-import { ElectionService, type LeaderKey } from './etcd-election.ts';
+import { ElectionService, type ElectionLine, type LeaderKey } from './etcd-election.ts';
 import { EtcdMembers } from './etcd-members.ts';
 import {
   KEYS,
@@ -48,7 +48,7 @@ interface Granted {
 /** What speaks to etcd. */
 export interface EtcdClients {
   client: Pick<Etcd3, 'namespace' | 'lease' | 'leaseClient' | 'auth' | 'close'>;
-  election: Pick<ElectionService, 'campaign'>;
+  election: { connect: () => Disposable & Pick<ElectionLine, 'campaign'> };
 }
 
 type ClusterOptions = Pick<EtcdOptions, 'cluster' | 'user' | 'password'> & { log: Log };
@@ -94,8 +94,9 @@ export class EtcdCoordinator implements Coordinator {
     }
   }
 
-  async campaign(node: NodeRecord, { leaseTtlMs, deadlineMs, signal }: CampaignOptions): Promise<MasterLock | null> {
-    const granted = await this.#grant(leaseTtlMs);
+  async campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null> {
+    const { leaseTtlMs, deadlineMs, signal, turn = Promise.resolve(true) } = options;
+    using line = this.#election.connect();
     // Until the lock is won it is nothing but the lease.
     let leader: LeaderKey | null = null;
     const isMine = async (deadline: number): Promise<string | null> => {
@@ -103,23 +104,24 @@ export class EtcdCoordinator implements Coordinator {
       const found = await this.#get(leader.key.slice(this.#prefix.length), deadline);
       return found?.createRevision === leader.rev ? null : "the lock's key is gone";
     };
-    const lease = this.#renewed(granted, isMine);
+    const granting = this.#grant(leaseTtlMs);
+    const leasing = granting.then((granted) => this.#renewed(granted, isMine));
+    const release = () => leasing.then((lease) => lease.release()).catch(() => undefined);
+    leasing.catch(() => undefined);
     try {
-      leader = await this.#election.campaign(
-        {
-          name: this.#prefix + KEYS.election,
-          lease: granted.id,
-          value: JSON.stringify(node),
-          token: await this.#token(),
-        },
-        { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) },
-      );
-      if (leader !== null) return Object.assign(lease, await this.#lockWith(leader, node));
+      if (await turn) {
+        const lease = await leasing;
+        const { id } = await granting;
+        const [name, value] = [this.#prefix + KEYS.election, JSON.stringify(node)];
+        const request = { name, lease: id, value, token: await this.#token() };
+        leader = await line.campaign(request, { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) });
+        if (leader !== null) return Object.assign(lease, await this.#lockWith(leader, node));
+      }
     } catch (error) {
-      await lease.release();
+      await release();
       throw error;
     }
-    await lease.release();
+    await release();
     return null;
   }
 

@@ -217,7 +217,9 @@ export class MemoryCoordinator implements Coordinator {
     return Object.assign(renewed, { node: record });
   }
 
-  async campaign(node: NodeRecord, { leaseTtlMs, deadlineMs, signal }: CampaignOptions): Promise<MasterLock | null> {
+  async campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null> {
+    const { leaseTtlMs, deadlineMs, signal, turn = Promise.resolve(true) } = options;
+    if (!(await turn)) return null;
     const endMs = nowMs() + deadlineMs;
     for (;;) {
       await this.#reach();

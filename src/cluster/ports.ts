@@ -125,7 +125,7 @@ export interface Coordinator extends AsyncDisposable {
   /**
    * Takes part in the election once, with a lease of its own.
    *
-   * @returns the lock; null when another had it for `deadlineMs`, or the signal aborted
+   * @returns the lock; null when another had it for `deadlineMs`, the signal aborted, or its turn does not come
    */
   campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null>;
   /** Begins to be a sentinel: writes its record under a lease, as `register` does, and all it says afterwards too. */
@@ -147,6 +147,8 @@ export interface CampaignOptions {
   leaseTtlMs: number;
   deadlineMs: number;
   signal: AbortSignal;
+  /** Whether its turn has come: meanwhile all is made ready that can be. Default: it has. */
+  turn?: Promise<boolean>;
 }
 
 /** A lease that is being renewed; its validity counts from the send of the last good renewal. */

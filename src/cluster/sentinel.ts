@@ -103,7 +103,7 @@ export class Sentinel {
   }
 
   async #keepWatch(seat: SentinelSeat, signal: AbortSignal): Promise<void> {
-    const { coordinator, timings, log } = this.#options;
+    const { coordinator, log } = this.#options;
     const said: Said = { vote: null, doubts: new Map() };
     const over = AbortSignal.any([signal, seat.signal]);
     const watch = coordinator.watch((view) => {
@@ -113,7 +113,7 @@ export class Sentinel {
     });
     this.#tickedAt = instant();
     while (!over.aborted) {
-      await pause(timings.sentinelProbeMs / 2, over);
+      await pause(this.#untilLookMs(), over);
       this.#tick();
       this.#patrol.tick(nowMs());
       await this.#pass(seat, said);
@@ -124,6 +124,13 @@ export class Sentinel {
   }
 
   // --- What it sees ----------------------------------------------------------------------------------------------
+
+  /** Sooner than usual when the master is down by then, if no answer comes. */
+  #untilLookMs(): number {
+    const { sentinelProbeMs, downAfterMs } = this.#options.timings;
+    const downInMs = (this.#term?.history.validAtMs ?? Infinity) + downAfterMs - nowMs();
+    return downInMs > 0 ? Math.min(downInMs, sentinelProbeMs / 2) : sentinelProbeMs / 2;
+  }
 
   #follow(view: CoordinatorView): void {
     this.#view = view;

@@ -76,9 +76,9 @@ async function acquire(part: Part): Promise<Mastership | null> {
 
 class CountedCoordinator extends MemoryCoordinator {
   campaigns = 0;
-  override campaign(...args: Parameters<MemoryCoordinator['campaign']>): Promise<MasterLock | null> {
-    this.campaigns++;
-    return super.campaign(...args);
+  override async campaign(...[node, options]: Parameters<MemoryCoordinator['campaign']>): Promise<MasterLock | null> {
+    if ((await options.turn) === true) this.campaigns++;
+    return super.campaign(node, options);
   }
 }
 

@@ -175,6 +175,22 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       expect(await campaign(c, nodeNamed('c'), 1_500), 'b does not stand in the way').not.toBeNull();
     });
 
+    test('is not won before the turn has come, and not at all when it does not: nothing stays behind', async () => {
+      const subject = open();
+      const [a, b] = [await connectTo(subject), await connectTo(subject)];
+      const options = { leaseTtlMs: TTL_MS, deadlineMs: LONG_MS, signal: new AbortController().signal };
+      const turn = Promise.withResolvers<boolean>();
+      const waiting = a.campaign(nodeNamed('a'), { ...options, turn: turn.promise });
+      const first = (await campaign(b, nodeNamed('b'), 1_500))!;
+      await first.release();
+      turn.resolve(true);
+      await (await waiting)!.release();
+      expect(await a.campaign(nodeNamed('a'), { ...options, turn: Promise.resolve(false) })).toBeNull();
+      const lost = Promise.reject(new Error('of a test'));
+      await expect(a.campaign(nodeNamed('a'), { ...options, turn: lost })).rejects.toThrow('of a test');
+      expect(await campaign(b, nodeNamed('b'), 1_500)).not.toBeNull();
+    });
+
     test('goes to who waits for it as soon as it is given back', async () => {
       const subject = open();
       const [a, b] = [await connectTo(subject), await connectTo(subject)];

@@ -31,7 +31,10 @@ export function etcdClients(etcd: SimEtcd, network: SimNetwork, clock: SimClock,
     leaseClient: { leaseRevoke: ({ ID }: { ID: string }) => call(() => etcd.revoke(ID)) },
     close: () => undefined,
   };
-  const campaign: EtcdClients['election']['campaign'] = ({ name, lease: leaseId, value }, { deadlineMs, signal }) => {
+  const campaign: ReturnType<EtcdClients['election']['connect']>['campaign'] = (
+    { name, lease: leaseId, value },
+    { deadlineMs, signal },
+  ) => {
     const { promise, resolve, reject } = Promise.withResolvers<LeaderKey | null>();
     const process = inside.getStore() as SimProcess;
     setTimeout(() => resolve(null), deadlineMs);
@@ -46,7 +49,10 @@ export function etcdClients(etcd: SimEtcd, network: SimNetwork, clock: SimClock,
     call(() => etcd.campaign(leaseId, value, won), deadlineMs).catch(reject);
     return promise;
   };
-  return { client: client as unknown as EtcdClients['client'], election: { campaign } };
+  return {
+    client: client as unknown as EtcdClients['client'],
+    election: { connect: () => ({ campaign, [Symbol.dispose]: () => undefined }) },
+  };
 }
 
 function lease(etcd: SimEtcd, call: Call, ttlMs: number) {
