@@ -4,6 +4,12 @@ import type { Share } from '../task/plan.ts';
 /** Decimals of a target that shares are exact to. */
 const DECIMALS = 6;
 
+/** So few workers are no burden for a master that hears of all of them at once. */
+const FEW = 20;
+/** Otherwise each has so long to send a sample before the next one does, and all of them at most this. */
+const EACH_MS = 0.5;
+const ALL_MS = 500;
+
 /**
  * How many equal parts a target is divided into: as many as it has hits per second (or users), so that each share is a
  * whole number of them; of a fraction, as many as its decimals need (10.5 → 105).
@@ -86,4 +92,10 @@ export function sharesOf(parts: readonly number[], of: number): Share[] {
 /** The part of the whole, 0 to 1. */
 export function fractionOf({ weight, of }: Pick<Share, 'weight' | 'of'>): number {
   return weight / of;
+}
+
+/** How long a worker with this share keeps a sample, ms: all have one at the same instant, and none shall wait for a thousand others. */
+export function sendAfterMs({ weight, of, phase }: Share): number {
+  const workers = of / weight;
+  return workers < FEW ? 0 : (phase / of) * Math.min(ALL_MS, workers * EACH_MS);
 }

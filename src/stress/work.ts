@@ -7,6 +7,7 @@ import type { Share } from '../task/plan.ts';
 import { Holds, withoutLatencies } from './holds.ts';
 import type { AssignmentKey, RunningAssignment, StressToWorker } from './ports.ts';
 import { Results, type ResultsOptions } from './results.ts';
+import { sendAfterMs } from './shares.ts';
 
 export type Assign = Extract<StressToWorker, { type: 'assign' }>;
 export type Retune = Extract<StressToWorker, { type: 'retune' }>;
@@ -68,7 +69,9 @@ export class Work {
       onSample: (sample) => {
         const held = this.#holds.mark(sample);
         this.results.add(mustDrop() ? withoutLatencies(held) : held);
-        onResult();
+        const afterMs = sendAfterMs(this.#share);
+        if (afterMs === 0) onResult();
+        else setTimeout(onResult, afterMs);
       },
     });
     this.done = this.#run(planOffsetMs).finally(onResult);

@@ -17,6 +17,7 @@ import {
   type StressToMaster,
   type StressToWorker,
 } from '../../../src/stress/ports.ts';
+import { sendAfterMs } from '../../../src/stress/shares.ts';
 import { encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
 import { answeredCounts, histogramOf, sampleOf } from '../../support/samples.ts';
 
@@ -103,7 +104,7 @@ class SimWorker {
     const work = this.#work.get(assignment);
     switch (order.type) {
       case 'assign':
-        if (work === undefined) this.#start(key, order.startAfterMs);
+        if (work === undefined) this.#start(key, order.startAfterMs + sendAfterMs(order.share));
         return this.#say({ type: 'assignAck', ...key, version: order.version, epoch: order.epoch, error: null });
       case 'retune':
         return this.#say({ type: 'retuneAck', ...key, version: order.version, epoch: order.epoch, error: null });
