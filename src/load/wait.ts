@@ -5,11 +5,11 @@ import { nowMs } from '../lib/clock.ts';
 const TIMER_REACH_MS = 1.3;
 /** Longest sleep on a timer: bounds how late a change of the next hit's instant is seen when nobody calls `wake`. */
 const LONGEST_TIMER_MS = 50;
-/** A nap blocks the thread, so answers are not read meanwhile: keep it short. */
-const NAP_MS = 0.05;
-/** A nap overshoots by about the kernel's timer slack (50 µs, or none) and what waking takes, so it ends this much before the hit. */
-const NAP_MARGIN_MS = 0.12;
-const SHARP_MARGIN_MS = 0.05;
+/**
+ * A nap blocks the thread, so answers are not read meanwhile: it is short. It overshoots by the kernel's timer slack (about 50 µs, or
+ * none: `sharp`) and by what waking takes, so it ends this much before the hit.
+ */
+const NAPS = { blunt: { longestMs: 0.05, marginMs: 0.12 }, sharp: { longestMs: 0.09, marginMs: 0.05 } };
 
 /**
  * Asks the kernel to wake this thread when it is due, and not up to 50 µs later (proc(5), `timerslack_ns`; Linux 4.6).
@@ -36,7 +36,7 @@ const napCell = new Int32Array(new SharedArrayBuffer(4));
 export class PollLoop {
   readonly #poll: () => number;
   readonly #progress: () => number;
-  readonly #marginMs: number;
+  readonly #nap: { longestMs: number; marginMs: number };
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
   #stopped = true;
@@ -53,7 +53,7 @@ export class PollLoop {
   constructor(poll: () => number, progress: () => number) {
     this.#poll = poll;
     this.#progress = progress;
-    this.#marginMs = wakeSharply() ? SHARP_MARGIN_MS : NAP_MARGIN_MS;
+    this.#nap = wakeSharply() ? NAPS.sharp : NAPS.blunt;
   }
 
   /** Time spent waiting in this loop and not in the event loop's own sleep, ms, since the start. */
@@ -97,8 +97,9 @@ export class PollLoop {
       return;
     }
     this.#returnedMs = before;
-    if (distance > this.#marginMs) {
-      Atomics.wait(napCell, 0, 0, Math.min(NAP_MS, distance - this.#marginMs));
+    const { longestMs, marginMs } = this.#nap;
+    if (distance > marginMs) {
+      Atomics.wait(napCell, 0, 0, Math.min(longestMs, distance - marginMs));
       this.#returnedMs = nowMs();
       this.#polledMs += this.#returnedMs - before;
     }
