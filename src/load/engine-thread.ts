@@ -1,5 +1,7 @@
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { CodedError } from '../lib/errors.ts';
+import { settledWithin } from '../lib/wait.ts';
 import type { Assignment } from '../task/assignment.ts';
 import type { Sample } from '../task/sample.ts';
 import type { Course } from './course.ts';
@@ -7,6 +9,17 @@ import type { FromThread, ToThread } from './messages.ts';
 
 /** A thread that does not get ready, or does not apply a plan, within this time is a defect. */
 const THREAD_DEADLINE_MS = 30_000;
+
+/** A thread that has told its end gets this long to leave by itself. */
+const EXIT_DEADLINE_MS = 1_000;
+
+/**
+ * V8 compiles what is hot for good after a tenth of the calls that it would wait for otherwise: so it does most of that during the
+ * rehearsal. The flags are of the whole process, so they are set once and before there is a thread: Node warns of changing
+ * them while V8 runs. One that V8 does not know changes nothing.
+ */
+const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
+for (const flag of COMPILE_EARLY) setFlagsFromString(flag);
 
 /** The engine's end of one worker thread. */
 export class EngineThread {
@@ -17,6 +30,7 @@ export class EngineThread {
   readonly #onProgress: () => void;
   readonly #ended = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
+  readonly #exited = Promise.withResolvers<void>();
   readonly #pending = new Map<number, () => void>();
   #nextId = 0;
 
@@ -28,7 +42,10 @@ export class EngineThread {
     );
     this.#worker.on('message', (message: FromThread) => this.#hear(message));
     this.#worker.on('error', (error: Error) => this.#fail(error));
-    this.#worker.on('exit', (code) => this.#fail(new Error(`it exited with code ${code} before its end`)));
+    this.#worker.on('exit', (code) => {
+      this.#exited.resolve();
+      this.#fail(new Error(`it exited with code ${code} before its end`));
+    });
     this.#ended.promise.catch(() => undefined);
     this.#ready.promise.catch(() => undefined);
   }
@@ -54,7 +71,9 @@ export class EngineThread {
     await withDeadline(applied, 'apply the plan');
   }
 
-  async terminate(): Promise<void> {
+  /** Resolves when the thread is gone: by itself when it has told its end, else, or when that takes too long, by force. */
+  async leave(): Promise<void> {
+    if (this.hasEnded) await settledWithin(this.#exited.promise, EXIT_DEADLINE_MS);
     await this.#worker.terminate();
   }
 
@@ -92,14 +111,8 @@ export class EngineThread {
 }
 
 async function withDeadline(promise: Promise<void>, what: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    const error = new CodedError('INTERNAL', `an engine thread did not ${what} within ${THREAD_DEADLINE_MS} ms`);
-    timer = setTimeout(() => reject(error), THREAD_DEADLINE_MS);
-  });
-  try {
-    await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
+  if (!(await settledWithin(promise, THREAD_DEADLINE_MS))) {
+    throw new CodedError('INTERNAL', `an engine thread did not ${what} within ${THREAD_DEADLINE_MS} ms`);
   }
+  return promise;
 }

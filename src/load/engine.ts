@@ -140,7 +140,7 @@ export class Engine {
     } finally {
       clearTimeout(this.#abortTimer);
       this.#started.resolve();
-      await Promise.all(this.#threads.map((thread) => thread.terminate()));
+      await Promise.all(this.#threads.map((thread) => thread.leave()));
     }
     return this.#stop;
   }

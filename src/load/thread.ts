@@ -1,7 +1,6 @@
 /** The entry of an engine thread: runs one share of an assignment, as told by engine.ts. Load runs here only. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
 import type { Assignment } from '../task/assignment.ts';
 import { Attack } from './attack.ts';
@@ -11,12 +10,6 @@ import { rehearse } from './rehearsal.ts';
 const port = parentPort;
 if (port === null) throw new Error('thread.ts is the entry of a worker thread');
 
-/**
- * V8 compiles what is hot for good after a tenth of the calls that it would wait for otherwise: so it does most of that during the
- * rehearsal. The flags are of the whole process; one that V8 does not know changes nothing.
- */
-const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
-for (const flag of COMPILE_EARLY) setFlagsFromString(flag);
 yieldToHits();
 
 let prepared: { assignment: Assignment; permit: SharedArrayBuffer | null } | null = null;
@@ -28,13 +21,13 @@ let attack: Attack | null = null;
  */
 function yieldToHits(): void {
   if (process.platform !== 'linux') return;
-  try {
-    for (const id of readdirSync('/proc/self/task')) {
+  for (const id of readdirSync('/proc/self/task')) {
+    try {
       const name = readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim();
       if (name === 'V8Worker') setPriority(Number(id), constants.priority.PRIORITY_BELOW_NORMAL);
+    } catch {
+      // It ended meanwhile, or may not be changed: then the load is only less even, and what is late, the report tells.
     }
-  } catch {
-    // Without it the load is only less even: what is late, the report tells.
   }
 }
 
