@@ -108,8 +108,9 @@ async function compose(
   if (store !== null && !(await migrate(store, log, stop))) return null;
   const { roles, priority, labels, timings, capacity, quorum } = config;
   const prober = parts.use(new Prober());
+  const self = { nodeId, address, roles, priority, labels, version: VERSION };
   node = new Node({
-    node: { nodeId, address, roles, priority, labels, version: VERSION },
+    node: self,
     coordinator,
     fence: store?.fence ?? null,
     dial: createDialer({ log }),
@@ -122,6 +123,11 @@ async function compose(
     log,
   });
   log.info({ address, version: VERSION, roles: roles.join(',') }, 'serving');
+  if (roles.includes('candidate') && store !== null && coordinator instanceof EtcdCoordinator) {
+    // A takeover that is the first of its process takes longer by half: connections to be opened, code to be compiled.
+    const rehearsal = [coordinator.rehearse({ ...self, seq: 0, incarnation: 0 }), store.fence.read()];
+    void Promise.all(rehearsal).catch((error: unknown) => log.debug({ why: errorMessage(error) }, 'no rehearsal'));
+  }
   return new LivingNode({ node, nodeId, address, timings, parts, log });
 }
 

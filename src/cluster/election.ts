@@ -118,8 +118,10 @@ async function lookAgain(
   { coordinator, fence, node, timings, signal }: ElectionOptions,
   seen: CoordinatorView,
 ): Promise<Turn | null> {
+  // Who is named did not wait, so that what it has seen is as new as a second look.
+  const isNew = seen.nomination?.nodeId === node.nodeId;
   for (let known = seen; ;) {
-    const [view, { term: fenceTerm }] = await Promise.all([coordinator.read(), fence.read()]);
+    const [view, { term: fenceTerm }] = await Promise.all([isNew ? seen : coordinator.read(), fence.read()]);
     if (!mayTry(view, node)) return null;
     if (isDeepStrictEqual(view.nomination, known.nomination)) return { ranked: rankedIn(view), fenceTerm };
     // A term has come and gone meanwhile, and somebody was named: the turn is another one now.

@@ -13,6 +13,8 @@ import type {
 export const KEYS = {
   /** Election of the master; below it a key for each campaigner: its node record. */
   election: 'election/master',
+  /** `election/rehearsal/{id}`: elections that decide nothing, each of one candidate that rehearses. */
+  rehearsal: 'election/rehearsal/',
   /** The term that was established last: `TermRecord`. */
   term: 'master/term',
   nomination: 'master/nomination',
@@ -20,6 +22,8 @@ export const KEYS = {
   inhibit: 'master/inhibit',
   /** `sentinels/{id}`: a sentinel's `NodeRef`, under its lease, as the three below. */
   sentinels: 'sentinels/',
+  /** What sentinels say, all of it. */
+  words: 'sentinel/',
   /** `sentinel/votes/{term}/{id}`: the sentinel holds the master of the term for down: why. */
   votes: 'sentinel/votes/',
   /** `sentinel/seen/{node}/{id}`: the node does not answer the sentinel: `Doubt`. */

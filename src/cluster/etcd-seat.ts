@@ -14,6 +14,7 @@ export interface EtcdSeatOptions {
 
 /** The lock that established a term, as one transaction needs it. */
 interface FoundLock {
+  term: number;
   /** After the cluster's prefix, as all keys here. */
   key: string;
   createRevision: string;
@@ -28,6 +29,8 @@ export class EtcdSeat implements SentinelSeat {
   #voteKey: string | null = null;
   /** Of the failover that this sentinel leads, as far as it knows. */
   #claimKey: string | null = null;
+  /** The lock of the term that was claimed last, read meanwhile: whether it still stands, the transaction sees. */
+  #claimedLock: Promise<FoundLock | null> = Promise.resolve(null);
 
   constructor(lease: RenewedLease, options: EtcdSeatOptions) {
     this.#lease = lease;
@@ -65,6 +68,8 @@ export class EtcdSeat implements SentinelSeat {
   async claim(term: number, votes: readonly string[]): Promise<boolean> {
     const { keys, leaseId, nodeId } = this.#options;
     const key = `${KEYS.claim}${term}`;
+    this.#claimedLock = this.#lockOf(term);
+    this.#claimedLock.catch(() => undefined);
     let claiming = keys.if(key, 'Create', '==', 0);
     for (const id of votes) claiming = claiming.and(this.#keyOfVote(term, id), 'Create', '>', 0);
     const { succeeded } = await ask(
@@ -79,8 +84,8 @@ export class EtcdSeat implements SentinelSeat {
   async nominate(nomination: Nomination): Promise<boolean> {
     const { keys, nodeId } = this.#options;
     const { forTerm, votes } = nomination;
-    const lock = await this.#lockOf(forTerm);
-    if (lock === null) return false;
+    const lock = await this.#claimedLock;
+    if (lock?.term !== forTerm) return false;
     let ending = keys
       .if(lock.key, 'Create', '==', lock.createRevision)
       .and(KEYS.term, 'Mod', '==', lock.termModRevision)
@@ -104,6 +109,7 @@ export class EtcdSeat implements SentinelSeat {
     const lock = locks.kvs.find(({ create_revision: revision }) => revision === record?.revision);
     if (record?.term !== term || lock === undefined) return null;
     return {
+      term,
       key: lock.key.toString(),
       createRevision: lock.create_revision,
       leaseId: lock.lease,

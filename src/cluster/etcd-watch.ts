@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Namespace, Watcher } from 'etcd3';
+import type { IWatchResponse, Namespace, Watcher } from 'etcd3';
 import { errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
@@ -10,11 +10,14 @@ import type { CoordinatorView, Subscription } from './ports.ts';
 const LIST_EVERY_MS = 2_000;
 /** Events that come so soon after a list are one change. */
 const SETTLE_MS = 10;
+/** Of events that nobody here waits for a list follows this much later. */
+const PATIENCE_MS = 200;
 
 /** Follows the keys of a cluster: a watch as a hint, a list as the truth. Works while somebody listens. */
 export class EtcdWatch {
   readonly #keys: Namespace;
   readonly #list: () => Promise<CoordinatorView>;
+  readonly #isAwaited: (key: string) => boolean;
   readonly #log: Log;
   readonly #listeners: Listeners<[CoordinatorView | null]>;
   #count = 0;
@@ -23,9 +26,11 @@ export class EtcdWatch {
   #stop = new AbortController();
   #hint = new AbortController();
 
-  constructor(keys: Namespace, list: () => Promise<CoordinatorView>, log: Log) {
+  /** @param isAwaited whether somebody here waits for a change of the key, which is given after the prefix of all keys */
+  constructor(keys: Namespace, list: () => Promise<CoordinatorView>, isAwaited: (key: string) => boolean, log: Log) {
     this.#keys = keys;
     this.#list = list;
+    this.#isAwaited = isAwaited;
     this.#log = log;
     this.#listeners = new Listeners((error) => log.error({ why: errorMessage(error) }, 'a watcher of etcd failed'));
   }
@@ -92,10 +97,19 @@ export class EtcdWatch {
   /** Resolves when the signal aborts; rejects when the watch cannot go on. */
   #ended(watcher: Watcher, signal: AbortSignal): Promise<void> {
     const hint = (): void => this.#hint.abort();
-    return new Promise((resolve, reject) => {
+    let later: NodeJS.Timeout | null = null;
+    const changed = ({ events }: IWatchResponse): void => {
+      if (events.some(({ kv }) => this.#isAwaited(kv.key.toString()))) return hint();
+      later ??= setTimeout(() => {
+        later = null;
+        hint();
+      }, PATIENCE_MS);
+    };
+    const ended = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
-      watcher.on('data', hint).on('connected', hint).on('disconnected', hint).on('error', reject);
+      watcher.on('data', changed).on('connected', hint).on('disconnected', hint).on('error', reject);
     });
+    return ended.finally(() => later !== null && clearTimeout(later));
   }
 }
 

@@ -37,6 +37,11 @@ const MARGIN_MS = 200;
 /** Registrations at the same time meet in a transaction; each round one of them wins. */
 const MAX_ROUNDS = 50;
 
+/** Of the lease of a rehearsal, which is given back at once. */
+const REHEARSAL_TTL_MS = 5_000;
+
+type Found = Entry & { modRevision: string };
+
 /** A lease as it was granted, and how to keep it. */
 interface Granted {
   lease: EtcdLease;
@@ -61,6 +66,8 @@ export class EtcdCoordinator implements Coordinator {
   readonly #prefix: string;
   readonly #election: EtcdClients['election'];
   readonly #watch: EtcdWatch;
+  /** Of sentinels here: only they wait for what other sentinels say. */
+  #seats = 0;
 
   constructor(options: ClusterOptions, { client, election }: EtcdClients) {
     this.#options = options;
@@ -68,7 +75,8 @@ export class EtcdCoordinator implements Coordinator {
     this.#client = client;
     this.#keys = client.namespace(this.#prefix);
     this.#election = election;
-    this.#watch = new EtcdWatch(this.#keys, () => this.read(), options.log);
+    const isAwaited = (key: string): boolean => this.#seats > 0 || !key.startsWith(KEYS.words);
+    this.#watch = new EtcdWatch(this.#keys, () => this.read(), isAwaited, options.log);
   }
 
   /** Does not wait for etcd: the first call does. @throws when a PEM file cannot be read */
@@ -94,7 +102,19 @@ export class EtcdCoordinator implements Coordinator {
     }
   }
 
-  async campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null> {
+  campaign(node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null> {
+    return this.#campaign(KEYS.election, node, options);
+  }
+
+  /** Wins an election that decides nothing: what a takeover runs, it should not run for the first time. */
+  async rehearse(node: NodeRecord): Promise<void> {
+    const signal = AbortSignal.timeout(CALL_DEADLINE_MS);
+    const options = { leaseTtlMs: REHEARSAL_TTL_MS, deadlineMs: CALL_DEADLINE_MS, signal };
+    const [lock] = await Promise.all([this.#campaign(KEYS.rehearsal + node.nodeId, node, options), this.read()]);
+    await lock?.release();
+  }
+
+  async #campaign(key: string, node: NodeRecord, options: CampaignOptions): Promise<MasterLock | null> {
     const { leaseTtlMs, deadlineMs, signal, turn = Promise.resolve(true) } = options;
     using line = this.#election.connect();
     // Until the lock is won it is nothing but the lease.
@@ -104,18 +124,28 @@ export class EtcdCoordinator implements Coordinator {
       const found = await this.#get(leader.key.slice(this.#prefix.length), deadline);
       return found?.createRevision === leader.rev ? null : "the lock's key is gone";
     };
-    const granting = this.#grant(leaseTtlMs);
-    const leasing = granting.then((granted) => this.#renewed(granted, isMine));
-    const release = () => leasing.then((lease) => lease.release()).catch(() => undefined);
+    const leasing = this.#grant(leaseTtlMs).then((granted) => ({
+      id: granted.id,
+      lease: this.#renewed(granted, isMine),
+    }));
+    const release = () => leasing.then(({ lease }) => lease.release()).catch(() => undefined);
     leasing.catch(() => undefined);
     try {
       if (await turn) {
-        const lease = await leasing;
-        const { id } = await granting;
-        const [name, value] = [this.#prefix + KEYS.election, JSON.stringify(node)];
-        const request = { name, lease: id, value, token: await this.#token() };
-        leader = await line.campaign(request, { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) });
-        if (leader !== null) return Object.assign(lease, await this.#lockWith(leader, node));
+        const { id, lease } = await leasing;
+        const request = {
+          ...{ name: this.#prefix + key, lease: id },
+          ...{ value: JSON.stringify(node), token: await this.#token() },
+        };
+        const calling = { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) };
+        // Read before the lock is won, to be there by then: that it was read too early, `establish` finds out.
+        const [won, term, nomination] = await Promise.all([
+          line.campaign(request, calling),
+          this.#get(KEYS.term),
+          this.#get(KEYS.nomination),
+        ]);
+        leader = won;
+        if (won !== null) return Object.assign(lease, this.#lockWith(won, node, term, nomination));
       }
     } catch (error) {
       await release();
@@ -142,7 +172,10 @@ export class EtcdCoordinator implements Coordinator {
     };
     const { leaseClient } = this.#client;
     const seat = { keys: this.#keys, leaseClient, leaseId: granted.id, nodeId };
-    return new EtcdSeat(this.#renewed(granted, isMine), seat);
+    const kept = this.#renewed(granted, isMine);
+    this.#seats++;
+    kept.signal.addEventListener('abort', () => this.#seats--, { once: true });
+    return new EtcdSeat(kept, seat);
   }
 
   async inhibit(inhibit: Inhibit | null): Promise<void> {
@@ -169,9 +202,13 @@ export class EtcdCoordinator implements Coordinator {
     return Promise.resolve();
   }
 
-  /** The rest of a lock: what the won key allows. */
-  async #lockWith(leader: LeaderKey, node: NodeRecord): Promise<Omit<MasterLock, keyof Lease>> {
-    const [found, nominated] = await Promise.all([this.#get(KEYS.term), this.#get(KEYS.nomination)]);
+  /** The rest of a lock: what the won key allows. @param found the term, as it was when this campaign began; so the nomination */
+  #lockWith(
+    leader: LeaderKey,
+    node: NodeRecord,
+    found: Found | null,
+    nominated: Found | null,
+  ): Omit<MasterLock, keyof Lease> {
     const seen = termOf(found);
     const key = leader.key.slice(this.#prefix.length);
     const establish = async (term: number): Promise<boolean> => {
@@ -232,7 +269,7 @@ export class EtcdCoordinator implements Coordinator {
     throw new CodedError('UNAVAILABLE', `etcd: the node could not be registered in ${MAX_ROUNDS} attempts`);
   }
 
-  async #get(key: string, deadlineMs = CALL_DEADLINE_MS): Promise<(Entry & { modRevision: string }) | null> {
+  async #get(key: string, deadlineMs = CALL_DEADLINE_MS): Promise<Found | null> {
     const { kvs } = await ask(
       `read ${key}`,
       this.#keys

@@ -2,7 +2,9 @@ import { nowMs } from '../lib/clock.ts';
 import { CodedError } from '../lib/errors.ts';
 import { chooseMaster, type CandidateFacts } from './failover.ts';
 import { factsOf, otherProcess } from './patrol.ts';
+import type { Members } from './members.ts';
 import type { CoordinatorView, NodeRecord, Nomination, Probe } from './ports.ts';
+import type { Timings } from './timings.ts';
 
 /** Candidates that are asked at once. */
 const MAX_ASKED = 64;
@@ -12,21 +14,23 @@ export interface HandOverOptions {
   node: NodeRecord;
   term: number;
   view: CoordinatorView;
+  members: Pick<Members, 'heardOf'>;
   probe: Probe;
-  probeDeadlineMs: number;
+  timings: Timings;
   /** The node that shall follow; null: the best one. */
   to: string | null;
   reason: string;
 }
 
 /**
- * Chooses who follows this master by an operator's wish: asks the candidates afresh, then filter and score as after a failure.
+ * Chooses who follows this master by an operator's wish: asks the candidates that it has not heard of just now, then filter and score as
+ * after a failure.
  *
  * @throws CodedError NOT_FOUND when there is no node `to`, FAILED_PRECONDITION when it, or nobody, is fit
  */
 export async function nominateSuccessor(options: HandOverOptions): Promise<Nomination> {
   const { node, term, view, to, reason } = options;
-  const others = view.nodes.filter(({ nodeId, roles }) => nodeId !== node.nodeId && roles.includes('candidate'));
+  const others = otherCandidates(view, node);
   if (to !== null && !view.nodes.some(({ nodeId }) => nodeId === to)) {
     throw new CodedError('NOT_FOUND', `nodes/${to}: there is none`);
   }
@@ -37,6 +41,21 @@ export async function nominateSuccessor(options: HandOverOptions): Promise<Nomin
   return { forTerm: term, nodeId, reason, by: 'operator', votes: [], candidates: judged };
 }
 
+/** Keeps a connection to each candidate, so that asking them takes no longer than an answer. */
+export async function keepAcquainted({
+  node,
+  view,
+  probe,
+  timings,
+}: Pick<HandOverOptions, 'node' | 'view' | 'probe' | 'timings'>) {
+  const asked = otherCandidates(view, node).slice(0, MAX_ASKED);
+  await Promise.allSettled(asked.map(({ address }) => probe(address, timings.sentinelProbeDeadlineMs)));
+}
+
+function otherCandidates({ nodes }: CoordinatorView, { nodeId: self }: NodeRecord): NodeRecord[] {
+  return nodes.filter(({ nodeId, roles }) => nodeId !== self && roles.includes('candidate'));
+}
+
 function whyNobody(judged: Nomination['candidates'], node: NodeRecord, to: string | null): string {
   if (to === node.nodeId) return `nodes/${to}: it is the master already`;
   if (to !== null) return `nodes/${to} cannot become master: ${judged[0]?.refused ?? 'it is no candidate'}`;
@@ -44,10 +63,15 @@ function whyNobody(judged: Nomination['candidates'], node: NodeRecord, to: strin
   return `no candidate is fit: ${judged.map(({ nodeId, refused }) => `nodes/${nodeId}: ${refused}`).join('; ')}`;
 }
 
-async function ask(candidate: NodeRecord, { probe, probeDeadlineMs }: HandOverOptions): Promise<CandidateFacts> {
+async function ask(candidate: NodeRecord, { members, probe, timings }: HandOverOptions): Promise<CandidateFacts> {
   const sentMs = nowMs();
+  const heard = members.heardOf(candidate);
+  // Two of its pings: a question would tell no more, and cost the time of a connection.
+  if (heard !== null && sentMs - heard.heardAtMs <= 2 * timings.pingMs) {
+    return factsOf(candidate, heard.info, sentMs - heard.heardAtMs, sentMs - heard.infoAtMs);
+  }
   try {
-    const answer = await probe(candidate.address, probeDeadlineMs);
+    const answer = await probe(candidate.address, timings.sentinelProbeDeadlineMs);
     const other = otherProcess(candidate, answer);
     if (other !== null) throw new Error(other);
     return factsOf(candidate, answer.info, nowMs() - sentMs);

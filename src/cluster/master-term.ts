@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts';
 import { aborted, settledWithin } from '../lib/wait.ts';
 import type { Mastership } from './election.ts';
 import { Members } from './members.ts';
-import { nominateSuccessor } from './hand-over.ts';
+import { keepAcquainted, nominateSuccessor } from './hand-over.ts';
 import type { ProbePort } from './port-probe.ts';
 import type {
   Accept,
@@ -24,6 +24,9 @@ import type {
 import { Sessions } from './sessions.ts';
 import type { Timings } from './timings.ts';
 import { Watchdog } from './watchdog.ts';
+
+/** The candidates are asked this often how they are; a connection that is not used is closed after half an hour. */
+const ACQUAINTED_MS = 60_000;
 
 export interface MasterTermOptions {
   mastership: Mastership;
@@ -114,7 +117,9 @@ export class MasterTerm {
   }
 
   looked(view: CoordinatorView): void {
+    const isFirst = this.#view === null;
     this.#view = view;
+    if (isFirst) this.#keepAcquainted();
     this.#members.looked(view, nowMs(), null);
   }
 
@@ -136,8 +141,10 @@ export class MasterTerm {
     });
     const watching = watchdog.run(mastership.signal);
     const beating = setInterval(() => this.#sessions.beat(), timings.heartbeatMs);
+    const asking = setInterval(() => this.#keepAcquainted(), ACQUAINTED_MS);
     await aborted(mastership.signal);
     clearInterval(beating);
+    clearInterval(asking);
     const why = errorMessage(mastership.signal.reason);
     const next = successor();
     this.#sessions.close(why, next && { address: next.node.address, term: next.term });
@@ -149,12 +156,18 @@ export class MasterTerm {
     return { why, failed: this.#failed };
   }
 
+  #keepAcquainted(): void {
+    const { node, probe, timings } = this.#options;
+    if (this.#view !== null) void keepAcquainted({ node, view: this.#view, probe, timings });
+  }
+
   async #handOver(to: string | null, reason: string): Promise<Nomination> {
     const { mastership, coordinator, node, timings, probe } = this.#options;
     const view = await coordinator.read();
-    const { sentinelProbeDeadlineMs: probeDeadlineMs } = timings;
-    const options = { node, term: mastership.term, view, probe, probeDeadlineMs, to, reason };
-    const nomination = await nominateSuccessor(options);
+    const nomination = await nominateSuccessor({
+      ...{ node, term: mastership.term, view, members: this.#members },
+      ...{ probe, timings, to, reason },
+    });
     if (await mastership.handOver(nomination)) return nomination;
     throw new CodedError('FAILED_PRECONDITION', `term ${mastership.term} is over: somebody else follows already`);
   }

@@ -103,12 +103,17 @@ export class Patrol {
   }
 }
 
-/** @param answerAgeMs since its answer with this info */
-export function factsOf(node: NodeRecord, info: NodeInfo | null, answerAgeMs: number): CandidateFacts {
+/** @param answerAgeMs since its last sign of life, @param infoAgeMs and since it told this info: with that, unless said */
+export function factsOf(
+  node: NodeRecord,
+  info: NodeInfo | null,
+  answerAgeMs: number,
+  infoAgeMs = answerAgeMs,
+): CandidateFacts {
   const { nodeId, priority, seq, labels } = node;
   const noFailover = labels[NO_FAILOVER_LABEL] === 'true';
   const isCandidate = node.roles.includes('candidate');
-  return { nodeId, isCandidate, noFailover, priority, seq, info, infoAgeMs: answerAgeMs, answerAgeMs };
+  return { nodeId, isCandidate, noFailover, priority, seq, info, infoAgeMs, answerAgeMs };
 }
 
 /** Why the answer is not this process's; null: it is. */

@@ -20,6 +20,8 @@ import type { Timings } from './timings.ts';
 
 /** Failovers that are kept in mind. */
 const MAX_FAILOVERS = 16;
+/** A vote against the master of a term that is over is taken back when the next one has led for this long. */
+const VOTE_STAYS_MS = 1_000;
 /** Of the reason for a vote or a doubt, as it is written down. */
 const MAX_WHY = 200;
 
@@ -230,9 +232,18 @@ export class Sentinel {
   async #vote(seat: SentinelSeat, said: Said, { vote }: Decision): Promise<void> {
     const wanted = vote ? this.#term!.number : null;
     if (said.vote === wanted) return;
+    // What was said of a term that is over harms nobody: taken back now, it would stand in the way of the next master.
+    if (wanted === null && this.#isJustOver(said.vote)) return;
     said.vote = undefined;
     await seat.vote(wanted === null ? null : { term: wanted, why: cut(this.#term!.history.why) });
     said.vote = wanted;
+  }
+
+  /** Whether the master of the term is gone, and who follows it has not led for long. */
+  #isJustOver(term: number | null | undefined): boolean {
+    if (term == null || this.#term === null) return false;
+    const { number, sinceMs, isEnded } = this.#term;
+    return number === term ? isEnded || this.#view?.master == null : nowMs() - sinceMs < VOTE_STAYS_MS;
   }
 
   async #doubt(seat: SentinelSeat, { doubts }: Said): Promise<void> {

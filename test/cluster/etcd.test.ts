@@ -70,6 +70,41 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
     await lock.release();
   });
 
+  test('a rehearsal leaves nothing behind, and nobody takes it for an election', async () => {
+    await using coordinator = connect('rehearsed');
+    await using other = connect('rehearsed');
+    const lock = (await campaign(other))!;
+    await lock.establish(1);
+    const before = await other.read();
+    const seen: (CoordinatorView | null)[] = [];
+    using _watch = other.watch((view) => seen.push(view));
+    await eventually(() => expect(seen).toHaveLength(1));
+    await coordinator.rehearse(nodeNamed('a'));
+    expect(await etcd.values('/gostress/rehearsed/election/')).toHaveLength(1);
+    expect(await other.read()).toEqual(before);
+    expect(seen).toEqual([before]);
+    await lock.release();
+  });
+
+  test('a term that came while one waited for the lock is not written over', async () => {
+    await using coordinator = connect('overtaken');
+    await using other = connect('overtaken');
+    const first = (await campaign(coordinator))!;
+    const second = campaign(other);
+    await eventually(async () => expect(await etcd.values('/gostress/overtaken/election/')).toHaveLength(2));
+    // What it asked for when it joined the queue is answered by then.
+    await other.read();
+    await first.establish(1);
+    await first.release();
+    const lock = (await second)!;
+    expect(await lock.establish(2)).toBe(false);
+    await lock.release();
+    const again = (await campaign(other))!;
+    expect(again.seenTerm).toBe(1);
+    expect(await again.establish(2)).toBe(true);
+    await again.release();
+  });
+
   test('connections that the network has forgotten are replaced', async () => {
     await using proxy = await TcpProxy.start(etcd.host);
     await using coordinator = connect('forgotten', proxy.address);

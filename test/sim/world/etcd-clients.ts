@@ -10,6 +10,9 @@ import type { SimNetwork } from './network.ts';
 /** A call to etcd over the network. */
 type Call = <T>(work: () => T, deadlineMs?: number) => Promise<T>;
 
+/** Calls back with the keys that have changed, until what it returns is called. */
+type OnHint = (act: (keys: readonly string[]) => void) => () => void;
+
 /** An instant of the wall clock, as gRPC has it. */
 interface CallOptions {
   deadline?: number;
@@ -18,11 +21,11 @@ interface CallOptions {
 /** The clients of one process: so much of etcd3 and of the election service as the production code uses. */
 export function etcdClients(etcd: SimEtcd, network: SimNetwork, clock: SimClock, host: string): EtcdClients {
   const call: Call = (work, deadlineMs = CALL_DEADLINE_MS) => network.call(host, 'etcd', deadlineMs, work);
-  const onHint = (act: () => void): (() => void) => {
+  const onHint: OnHint = (act) => {
     const process = inside.getStore() as SimProcess;
-    return etcd.onChange(() => {
+    return etcd.onChange((keys) => {
       // A watch is a hint: an event may be lost.
-      if (!network.isCut(host, 'etcd')) clock.after(network.delayMs(host, 'etcd'), process, act);
+      if (!network.isCut(host, 'etcd')) clock.after(network.delayMs(host, 'etcd'), process, () => act(keys));
     });
   };
   const client = {
@@ -70,7 +73,7 @@ function lease(etcd: SimEtcd, call: Call, ttlMs: number) {
 }
 
 /** Keys after the cluster's prefix: there is one cluster only. */
-function namespace(etcd: SimEtcd, call: Call, onHint: (act: () => void) => () => void) {
+function namespace(etcd: SimEtcd, call: Call, onHint: OnHint) {
   return {
     get: (key: string) => new Read(call, () => [etcd.get(key)].filter((found) => found !== null)),
     getAll: () =>
@@ -185,9 +188,11 @@ class Transaction {
 class Watcher extends EventEmitter {
   readonly #close: () => void;
 
-  constructor(onHint: (act: () => void) => () => void) {
+  constructor(onHint: OnHint) {
     super();
-    this.#close = onHint(() => this.emit('data'));
+    this.#close = onHint((keys) =>
+      this.emit('data', { events: keys.map((key) => ({ kv: { key: Buffer.from(key) } })) }),
+    );
   }
 
   cancel(): Promise<void> {

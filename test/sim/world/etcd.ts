@@ -42,7 +42,7 @@ export class SimEtcd {
   readonly #dice: Dice;
   readonly #leases = new Map<string, ServerLease>();
   readonly #keys = new Map<string, Key>();
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<(keys: readonly string[]) => void>();
   /** Keys of the election whose owners wait for it. */
   readonly #campaigns = new Map<string, (rev: number) => void>();
   #rev = 1;
@@ -54,9 +54,10 @@ export class SimEtcd {
 
   /** All keys and leases are gone, and the term with them. */
   wipe(): void {
+    const keys = [...this.#keys.keys()];
     this.#leases.clear();
     this.#keys.clear();
-    this.#changed();
+    this.#changed(keys);
   }
 
   /** Every lease ends now. */
@@ -85,8 +86,9 @@ export class SimEtcd {
     if (lease === undefined) return;
     this.#leases.delete(id);
     this.#rev += 1;
-    for (const key of this.#keys.values()) if (key.lease === lease) this.#keys.delete(key.key);
-    this.#changed();
+    const gone = [...this.#keys.values()].filter((key) => key.lease === lease).map(({ key }) => key);
+    for (const key of gone) this.#keys.delete(key);
+    this.#changed(gone);
   }
 
   // --- Keys --------------------------------------------------------------------------------------------------------
@@ -115,11 +117,12 @@ export class SimEtcd {
       if ('put' in change) this.#put(change.put, change.value, change.leaseId);
       else this.#keys.delete(change.delete);
     }
-    this.#changed();
+    this.#changed(changes.map((change) => ('put' in change ? change.put : change.delete)));
     return true;
   }
 
-  onChange(act: () => void): () => void {
+  /** @param act is told which keys were written or deleted */
+  onChange(act: (keys: readonly string[]) => void): () => void {
     this.#watchers.add(act);
     return () => this.#watchers.delete(act);
   }
@@ -176,7 +179,7 @@ export class SimEtcd {
     });
   }
 
-  #changed(): void {
+  #changed(keys: readonly string[]): void {
     for (const key of this.#campaigns.keys()) if (!this.#keys.has(key)) this.#campaigns.delete(key);
     const { lock } = this;
     const won = lock === null ? undefined : this.#campaigns.get(lock.key);
@@ -184,6 +187,6 @@ export class SimEtcd {
       this.#campaigns.delete(lock!.key);
       won(lock!.create);
     }
-    for (const act of [...this.#watchers]) act();
+    for (const act of [...this.#watchers]) act(keys);
   }
 }
