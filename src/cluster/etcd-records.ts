@@ -6,6 +6,7 @@ import type {
   NodeRecord,
   NodeRef,
   Nomination,
+  Role,
   SentinelRecord,
 } from './ports.ts';
 
@@ -37,6 +38,16 @@ export const KEYS = {
   /** `seq/ids/{id}`: what was given to the id, for good: `Given`. */
   given: 'seq/ids/',
 } as const;
+
+/**
+ * The keys whose changes a node of the role hears of at once. Of the others it hears soon: when a master is followed, lists that
+ * nobody waits for would stand in its way.
+ */
+export const AWAITED: Record<Role, (key: string) => boolean> = {
+  candidate: (key) => !key.startsWith(KEYS.words),
+  worker: (key) => key === KEYS.term,
+  sentinel: (key) => key.startsWith(KEYS.words),
+};
 
 export function prefixOf(cluster: string): string {
   return `/gostress/${cluster}/`;

@@ -5,6 +5,7 @@ import { ask, CALL_DEADLINE_MS, createClient, type EtcdOptions } from './etcd-cl
 import { ElectionService, type ElectionLine, type LeaderKey } from './etcd-election.ts';
 import { EtcdMembers } from './etcd-members.ts';
 import {
+  AWAITED,
   KEYS,
   prefixOf,
   readJson,
@@ -17,6 +18,7 @@ import {
 import { EtcdSeat } from './etcd-seat.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import { instant, RenewedLease, type Instant } from './lease.ts';
+import { ROLES } from './ports.ts';
 import type {
   CampaignOptions,
   Coordinator,
@@ -28,6 +30,7 @@ import type {
   NodeRef,
   Nomination,
   Registration,
+  Role,
   SentinelSeat,
   Subscription,
 } from './ports.ts';
@@ -66,8 +69,8 @@ export class EtcdCoordinator implements Coordinator {
   readonly #prefix: string;
   readonly #election: EtcdClients['election'];
   readonly #watch: EtcdWatch;
-  /** Of sentinels here: only they wait for what other sentinels say. */
-  #seats = 0;
+  /** Of the node that is registered here; until then somebody waits for every key. */
+  #roles: readonly Role[] = ROLES;
 
   constructor(options: ClusterOptions, { client, election }: EtcdClients) {
     this.#options = options;
@@ -75,7 +78,7 @@ export class EtcdCoordinator implements Coordinator {
     this.#client = client;
     this.#keys = client.namespace(this.#prefix);
     this.#election = election;
-    const isAwaited = (key: string): boolean => this.#seats > 0 || !key.startsWith(KEYS.words);
+    const isAwaited = (key: string): boolean => this.#roles.some((role) => AWAITED[role](key));
     this.#watch = new EtcdWatch(this.#keys, () => this.read(), isAwaited, options.log);
   }
 
@@ -87,6 +90,7 @@ export class EtcdCoordinator implements Coordinator {
   }
 
   async register(node: NodeRecord, leaseTtlMs: number): Promise<Registration> {
+    this.#roles = node.roles;
     const granted = await this.#grant(leaseTtlMs);
     try {
       const record = await this.#putNode(node, granted);
@@ -172,10 +176,7 @@ export class EtcdCoordinator implements Coordinator {
     };
     const { leaseClient } = this.#client;
     const seat = { keys: this.#keys, leaseClient, leaseId: granted.id, nodeId };
-    const kept = this.#renewed(granted, isMine);
-    this.#seats++;
-    kept.signal.addEventListener('abort', () => this.#seats--, { once: true });
-    return new EtcdSeat(kept, seat);
+    return new EtcdSeat(this.#renewed(granted, isMine), seat);
   }
 
   async inhibit(inhibit: Inhibit | null): Promise<void> {
