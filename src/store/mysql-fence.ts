@@ -34,21 +34,22 @@ export class MysqlFence implements Fence {
     const { pool, raiseMs } = this.#options;
     return pool.call('raise the fence', raiseMs, async (db) => {
       try {
-        await this.#update(db, term, holder);
+        if (await this.#update(db, term, holder)) return true;
       } catch (error) {
         if (errnoOf(error) !== ER.LOCK_WAIT_TIMEOUT) throw error;
         await this.#killWriters(db);
-        await this.#update(db, term, holder);
+        if (await this.#update(db, term, holder)) return true;
       }
-      // Also 0 rows may be ours: the answer to an earlier raise was lost.
+      // It may be ours all the same: the answer to an earlier raise was lost.
       const now = fenceOf(await readFence(db));
       return now.term === term && now.holder?.nodeId === holder.nodeId && now.holder.incarnation === holder.incarnation;
     });
   }
 
-  async #update(db: Db, term: number, { nodeId, incarnation }: NodeRef): Promise<void> {
+  async #update(db: Db, term: number, { nodeId, incarnation }: NodeRef): Promise<boolean> {
     const set = { term, holder: nodeId, incarnation, writer: this.#options.locks.writer };
-    await db.updateTable('fence').set(set).where('id', '=', 1).where('term', '<', term).execute();
+    const raise = db.updateTable('fence').set(set).where('id', '=', 1).where('term', '<', term);
+    return (await raise.executeTakeFirst()).numUpdatedRows === 1n;
   }
 
   /** A statement of the predecessor holds the fence's row, e.g. because it waits for another row itself. */
