@@ -77,12 +77,13 @@ describe.skipIf(ETCD_MISSING !== null)('the coordinator in etcd', { timeout: 60_
     await lock.establish(1);
     const before = await other.read();
     const seen: (CoordinatorView | null)[] = [];
-    using _watch = other.watch((view) => seen.push(view));
+    const watch = other.watch((view) => seen.push(view));
     await eventually(() => expect(seen).toHaveLength(1));
     await coordinator.rehearse(nodeNamed('a'));
     expect(await etcd.values('/gostress/rehearsed/election/')).toHaveLength(1);
     expect(await other.read()).toEqual(before);
     expect(seen).toEqual([before]);
+    watch.close();
     await lock.release();
   });
 
