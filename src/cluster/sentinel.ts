@@ -193,11 +193,13 @@ export class Sentinel {
   }
 
   async #act(seat: SentinelSeat, said: Said, view: CoordinatorView): Promise<void> {
+    // Of the view that is decided on: until it acts another term may have begun, against whose master nobody has voted.
+    const term = this.#term;
     const decision = this.#decide(view);
     this.#tell(decision);
     await this.#vote(seat, said, decision);
     await this.#doubt(seat, said);
-    if (decision.act) await this.#lead(seat, this.#term!, view);
+    if (decision.act) await this.#lead(seat, term!, view);
   }
 
   #decide({ master, sentinels, inhibit }: CoordinatorView): Decision {

@@ -5,14 +5,15 @@ import type { MasterLock, NodeRecord, ProbeAnswer, SentinelSeat } from '../../sr
 import { Sentinel } from '../../src/cluster/sentinel.ts';
 import { nowMs } from '../../src/lib/clock.ts';
 import { SILENT } from '../../src/lib/log.ts';
-import { INFO, QUICK, record } from '../support/cluster-nodes.ts';
+import { INFO, nominationOf, QUICK, record } from '../support/cluster-nodes.ts';
 import { eventually } from '../support/eventually.ts';
 
 const DEADLINE_MS = 30_000;
 
-/** What a sentinel says is done, and while it is deaf it does not learn so. */
+/** What a sentinel says is done, and while it is deaf it does not learn so; of its votes only when `hold` is over. */
 class DeafCoordinator extends MemoryCoordinator {
   isDeaf = false;
+  hold: Promise<void> | null = null;
 
   override async sit(...args: Parameters<MemoryCoordinator['sit']>): Promise<SentinelSeat> {
     const seat = await super.sit(...args);
@@ -21,7 +22,10 @@ class DeafCoordinator extends MemoryCoordinator {
       if (this.isDeaf) throw new Error('no answer');
     };
     return Object.assign(seat, {
-      vote: (...what: Parameters<typeof vote>) => vote(...what).then(answered),
+      vote: (...what: Parameters<typeof vote>) =>
+        vote(...what)
+          .then(() => this.hold)
+          .then(answered),
       doubt: (...what: Parameters<typeof doubt>) => doubt(...what).then(answered),
     });
   }
@@ -199,6 +203,31 @@ test('of a sentinel that dies with the failover in its hands another takes it ov
   await first.release();
   await eventually(() => expect(bench.view().nomination).not.toBeNull());
   expect(['s2', 's3']).toContain(bench.view().nomination!.by);
+});
+
+test('a sentinel that hears late of its vote leaves the master alone that has followed meanwhile', async () => {
+  await three([]);
+  const { coordinator } = bench.sentinel('s1');
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  coordinator.hold = held;
+  const others = await Promise.all(
+    ['s2', 's3'].map((nodeId) => bench.hub.coordinator().sit({ nodeId, incarnation: 1 }, 60_000)),
+  );
+  await bench.settle(3);
+  for (const seat of others) await seat.vote({ term: 7, why: 'no answer' });
+  bench.mute.add('m');
+  await eventually(() => expect(bench.votes()).toEqual([7, 7, 7]));
+  await others[0]!.claim(7, ['s2', 's3']);
+  expect(await others[0]!.nominate(nominationOf('a', { forTerm: 7, votes: ['s2', 's3'] }))).toBe(true);
+  const followed = new Promise<void>((resolve) => {
+    coordinator.watch((view) => void (view?.master?.term === 8 && resolve()));
+  });
+  await bench.lead('a', 8);
+  await followed;
+  release();
+  await eventually(() => expect(bench.votes()[0]).toBeNull(), DEADLINE_MS);
+  expect(bench.view()).toMatchObject({ master: { term: 8 }, nomination: null });
+  for (const seat of others) await seat.release();
 });
 
 describe('a worker that does not answer', () => {
