@@ -220,7 +220,9 @@ test('a sentinel that hears late of its vote leaves the master alone that has fo
   await others[0]!.claim(7, ['s2', 's3']);
   expect(await others[0]!.nominate(nominationOf('a', { forTerm: 7, votes: ['s2', 's3'] }))).toBe(true);
   const followed = new Promise<void>((resolve) => {
-    coordinator.watch((view) => void (view?.master?.term === 8 && resolve()));
+    coordinator.watch((view) => {
+      if (view?.master?.term === 8) resolve();
+    });
   });
   await bench.lead('a', 8);
   await followed;
