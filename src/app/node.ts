@@ -126,7 +126,8 @@ async function compose(
   if (roles.includes('candidate') && store !== null && coordinator instanceof EtcdCoordinator) {
     // A takeover that is the first of its process takes longer by half: connections to be opened, code to be compiled.
     const rehearsal = [coordinator.rehearse({ ...self, seq: 0, incarnation: 0 }), store.fence.read()];
-    void Promise.all(rehearsal).catch((error: unknown) => log.debug({ why: errorMessage(error) }, 'no rehearsal'));
+    // One that fails changes nothing; a node that ends at once has said why, and that is its last line.
+    void Promise.allSettled(rehearsal);
   }
   return new LivingNode({ node, nodeId, address, timings, parts, log });
 }
