@@ -15,11 +15,17 @@ const EXIT_DEADLINE_MS = 1_000;
 
 /**
  * V8 compiles what is hot for good after a tenth of the calls that it would wait for otherwise: so it does most of that during the
- * rehearsal. The flags are of the whole process, so they are set once and before there is a thread: Node warns of changing
- * them while V8 runs. One that V8 does not know changes nothing.
+ * rehearsal. The flags are of the whole process, so they are set once, before its first engine thread: Node warns of changing them
+ * while V8 runs, and who starts no load has no use for them. One that V8 does not know changes nothing.
  */
 const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
-for (const flag of COMPILE_EARLY) setFlagsFromString(flag);
+let compilesEarly = false;
+
+function compileEarly(): void {
+  if (compilesEarly) return;
+  compilesEarly = true;
+  for (const flag of COMPILE_EARLY) setFlagsFromString(flag);
+}
 
 /** The engine's end of one worker thread. */
 export class EngineThread {
@@ -36,6 +42,7 @@ export class EngineThread {
 
   constructor(onProgress: () => void) {
     this.#onProgress = onProgress;
+    compileEarly();
     // Sources run as .ts, the published package as .js: the thread's entry has the suffix of this file.
     this.#worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url),
