@@ -21,10 +21,10 @@ export const KEYS = {
   nomination: 'master/nomination',
   /** The operator's pause of automatic failover: `Inhibit`. */
   inhibit: 'master/inhibit',
+  /** All that sentinels say begins so: `votes`, `seen`, `claim`. */
+  words: 'sentinel/',
   /** `sentinels/{id}`: a sentinel's `NodeRef`, under its lease, as the three below. */
   sentinels: 'sentinels/',
-  /** What sentinels say, all of it. */
-  words: 'sentinel/',
   /** `sentinel/votes/{term}/{id}`: the sentinel holds the master of the term for down: why. */
   votes: 'sentinel/votes/',
   /** `sentinel/seen/{node}/{id}`: the node does not answer the sentinel: `Doubt`. */

@@ -96,20 +96,21 @@ export class EtcdWatch {
 
   /** Resolves when the signal aborts; rejects when the watch cannot go on. */
   #ended(watcher: Watcher, signal: AbortSignal): Promise<void> {
-    const hint = (): void => this.#hint.abort();
-    let later: NodeJS.Timeout | null = null;
+    let later: NodeJS.Timeout | undefined;
+    const hint = (): void => {
+      clearTimeout(later);
+      later = undefined;
+      this.#hint.abort();
+    };
     const changed = ({ events }: IWatchResponse): void => {
-      if (events.some(({ kv }) => this.#isAwaited(kv.key.toString()))) return hint();
-      later ??= setTimeout(() => {
-        later = null;
-        hint();
-      }, PATIENCE_MS);
+      if (events.some(({ kv }) => this.#isAwaited(kv.key.toString()))) hint();
+      else later ??= setTimeout(hint, PATIENCE_MS);
     };
     const ended = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
       watcher.on('data', changed).on('connected', hint).on('disconnected', hint).on('error', reject);
     });
-    return ended.finally(() => later !== null && clearTimeout(later));
+    return ended.finally(() => clearTimeout(later));
   }
 }
 

@@ -114,7 +114,7 @@ export class EtcdCoordinator implements Coordinator {
   async rehearse(node: NodeRecord): Promise<void> {
     const signal = AbortSignal.timeout(CALL_DEADLINE_MS);
     const options = { leaseTtlMs: REHEARSAL_TTL_MS, deadlineMs: CALL_DEADLINE_MS, signal };
-    const [lock] = await Promise.all([this.#campaign(KEYS.rehearsal + node.nodeId, node, options), this.read()]);
+    const lock = await this.#campaign(KEYS.rehearsal + node.nodeId, node, options);
     await lock?.release();
   }
 
@@ -137,10 +137,8 @@ export class EtcdCoordinator implements Coordinator {
     try {
       if (await turn) {
         const { id, lease } = await leasing;
-        const request = {
-          ...{ name: this.#prefix + key, lease: id },
-          ...{ value: JSON.stringify(node), token: await this.#token() },
-        };
+        const [name, value] = [this.#prefix + key, JSON.stringify(node)];
+        const request = { name, lease: id, value, token: await this.#token() };
         const calling = { deadlineMs, signal: AbortSignal.any([signal, lease.signal]) };
         // Read before the lock is won, to be there by then: that it was read too early, `establish` finds out.
         const [won, term, nomination] = await Promise.all([

@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a vote is not taken back',
     breaks: ['S10'],
-    seed: 6,
+    seed: 241,
     patch: () =>
       replace(EtcdSeat.prototype, 'vote', (original) => {
         return async function (this: EtcdSeat, vote: Parameters<EtcdSeat['vote']>[0]) {
