@@ -21,16 +21,14 @@ export const KEYS = {
   nomination: 'master/nomination',
   /** The operator's pause of automatic failover: `Inhibit`. */
   inhibit: 'master/inhibit',
-  /** All that sentinels say begins so: `votes`, `seen`, `claim`. */
+  /** All that sentinels say begins so: `votes`, `seen`. */
   words: 'sentinel/',
-  /** `sentinels/{id}`: a sentinel's `NodeRef`, under its lease, as the three below. */
+  /** `sentinels/{id}`: a sentinel's `NodeRef`, under its lease, as the two below. */
   sentinels: 'sentinels/',
   /** `sentinel/votes/{term}/{id}`: the sentinel holds the master of the term for down: why. */
   votes: 'sentinel/votes/',
   /** `sentinel/seen/{node}/{id}`: the node does not answer the sentinel: `Doubt`. */
   seen: 'sentinel/seen/',
-  /** `sentinel/claim/{term}`: the sentinel that leads the failover of the term: its id. */
-  claim: 'sentinel/claim/',
   /** `nodes/{id}`: a node's record, under its lease. */
   nodes: 'nodes/',
   /** Numbers given to nodes so far. */

@@ -27,10 +27,8 @@ export class EtcdSeat implements SentinelSeat {
   readonly #lease: RenewedLease;
   readonly #options: EtcdSeatOptions;
   #voteKey: string | null = null;
-  /** Of the failover that this sentinel leads, as far as it knows. */
-  #claimKey: string | null = null;
-  /** The lock of the term that was claimed last, read meanwhile: whether it still stands, the transaction sees. */
-  #claimedLock: Promise<FoundLock | null> = Promise.resolve(null);
+  /** The lock of the term that was voted on last, read with the vote: whether it still stands, the transaction sees. */
+  #votedLock: Promise<FoundLock | null> = Promise.resolve(null);
 
   constructor(lease: RenewedLease, options: EtcdSeatOptions) {
     this.#lease = lease;
@@ -51,10 +49,11 @@ export class EtcdSeat implements SentinelSeat {
 
   async vote(vote: { term: number; why: string } | null): Promise<void> {
     const key = vote === null ? null : this.#keyOfVote(vote.term, this.#options.nodeId);
-    if (this.#voteKey !== key) {
-      await this.#giveClaimBack();
-      if (this.#voteKey !== null) await this.#delete(this.#voteKey);
+    if (vote !== null) {
+      this.#votedLock = this.#lockOf(vote.term);
+      this.#votedLock.catch(() => undefined);
     }
+    if (this.#voteKey !== key && this.#voteKey !== null) await this.#delete(this.#voteKey);
     this.#voteKey = key;
     if (key !== null) await this.#put(key, vote!.why);
   }
@@ -65,36 +64,20 @@ export class EtcdSeat implements SentinelSeat {
     else await this.#put(key, JSON.stringify({ nodeId, incarnation, why } satisfies Doubt));
   }
 
-  async claim(term: number, votes: readonly string[]): Promise<boolean> {
-    const { keys, leaseId, nodeId } = this.#options;
-    const key = `${KEYS.claim}${term}`;
-    this.#claimedLock = this.#lockOf(term);
-    this.#claimedLock.catch(() => undefined);
-    let claiming = keys.if(key, 'Create', '==', 0);
-    for (const id of votes) claiming = claiming.and(this.#keyOfVote(term, id), 'Create', '>', 0);
-    const { succeeded } = await ask(
-      'claim the failover',
-      claiming.then(keys.put(key).value(nodeId).lease(leaseId)).commit(),
-    );
-    const isMine = succeeded || (await ask('read the claim of the failover', keys.get(key).string())) === nodeId;
-    if (isMine) this.#claimKey = key;
-    return isMine;
-  }
-
   async nominate(nomination: Nomination): Promise<boolean> {
-    const { keys, nodeId } = this.#options;
+    const { keys } = this.#options;
     const { forTerm, votes } = nomination;
-    const lock = await this.#claimedLock;
-    if (lock?.term !== forTerm) return false;
+    const voted = await this.#votedLock.catch(() => null);
+    const lock = voted?.term === forTerm ? voted : await this.#lockOf(forTerm);
+    if (lock === null) return false;
     let ending = keys
       .if(lock.key, 'Create', '==', lock.createRevision)
       .and(KEYS.term, 'Mod', '==', lock.termModRevision)
-      .and(`${KEYS.claim}${forTerm}`, 'Value', '==', nodeId)
       .and(KEYS.inhibit, 'Create', '==', 0);
     for (const id of votes) ending = ending.and(this.#keyOfVote(forTerm, id), 'Create', '>', 0);
     const put = keys.put(KEYS.nomination).value(JSON.stringify(nomination));
-    const done = [keys.delete().key(lock.key), keys.delete().key(`${KEYS.claim}${forTerm}`), put];
-    const { succeeded } = await ask('nominate the next master', ending.then(...done).commit());
+    const ended = ending.then(keys.delete().key(lock.key), put).commit();
+    const { succeeded } = await ask('nominate the next master', ended);
     if (succeeded) await this.#revoke(lock.leaseId);
     return succeeded;
   }
@@ -121,15 +104,6 @@ export class EtcdSeat implements SentinelSeat {
   async #revoke(leaseId: string): Promise<void> {
     const revoking = ask('revoke the lease of the lock', this.#options.leaseClient.leaseRevoke({ ID: leaseId }));
     await revoking.catch(() => undefined);
-  }
-
-  /** A claim for each failover would add up as long as this sentinel lives. */
-  async #giveClaimBack(): Promise<void> {
-    const { keys, nodeId } = this.#options;
-    const key = this.#claimKey;
-    if (key === null) return;
-    await ask('give the claim back', keys.if(key, 'Value', '==', nodeId).then(keys.delete().key(key)).commit());
-    this.#claimKey = null;
   }
 
   async #put(key: string, value: string): Promise<void> {

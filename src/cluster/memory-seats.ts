@@ -8,11 +8,10 @@ export interface HubSeat {
   doubts: Map<string, Doubt>;
 }
 
-/** The sentinels of a hub: who is there, what they say, and who leads the failover. */
+/** The sentinels of a hub: who is there, and what they say. */
 export class HubSeats {
   /** By node id. */
   readonly #seats = new Map<string, HubSeat>();
-  #claim: { term: number; nodeId: string } | null = null;
 
   /** In the place of an earlier process of the sentinel. */
   add(sentinel: NodeRef): HubSeat {
@@ -22,9 +21,7 @@ export class HubSeats {
   }
 
   remove(seat: HubSeat): void {
-    if (!this.has(seat)) return;
-    this.#seats.delete(seat.sentinel.nodeId);
-    if (this.#claim?.nodeId === seat.sentinel.nodeId) this.#claim = null;
+    if (this.has(seat)) this.#seats.delete(seat.sentinel.nodeId);
   }
 
   has(seat: HubSeat): boolean {
@@ -38,24 +35,7 @@ export class HubSeats {
       .sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   }
 
-  vote(seat: HubSeat, vote: SentinelRecord['vote']): void {
-    if (seat.vote?.term !== vote?.term && this.#claim?.nodeId === seat.sentinel.nodeId) this.#claim = null;
-    seat.vote = vote;
-  }
-
-  claim({ sentinel: { nodeId } }: HubSeat, term: number, votes: readonly string[]): boolean {
-    if (this.#claim?.term === term) return this.#claim.nodeId === nodeId;
-    if (!this.#haveVoted(term, votes)) return false;
-    this.#claim = { term, nodeId };
-    return true;
-  }
-
-  mayNominate({ sentinel: { nodeId } }: HubSeat, { forTerm, votes }: Nomination): boolean {
-    const leads = this.#claim?.term === forTerm && this.#claim.nodeId === nodeId;
-    return leads && this.#haveVoted(forTerm, votes);
-  }
-
-  #haveVoted(term: number, votes: readonly string[]): boolean {
-    return votes.every((nodeId) => this.#seats.get(nodeId)?.vote?.term === term);
+  haveVoted({ forTerm, votes }: Nomination): boolean {
+    return votes.every((nodeId) => this.#seats.get(nodeId)?.vote?.term === forTerm);
   }
 }

@@ -154,10 +154,10 @@ export class MemoryHub {
     this.#listeners.tell();
   }
 
-  nominate(seat: HubSeat, nomination: Nomination): boolean {
+  nominate(nomination: Nomination): boolean {
     const lock = this.#lock;
     const stands = this.#term === nomination.forTerm && lock?.established === true;
-    if (!stands || this.#inhibit !== null || !this.seats.mayNominate(seat, nomination)) return false;
+    if (!stands || this.#inhibit !== null || !this.seats.haveVoted(nomination)) return false;
     this.#nomination = nomination;
     this.end(lock.lease);
     return true;
@@ -256,7 +256,7 @@ export class MemoryCoordinator implements Coordinator {
       return act();
     };
     return Object.assign(renewed, {
-      vote: (vote: SentinelRecord['vote']) => reached(() => hub.say(seat, (own) => hub.seats.vote(own, vote))),
+      vote: (vote: SentinelRecord['vote']) => reached(() => hub.say(seat, (own) => (own.vote = vote))),
       doubt: (node: NodeRef, why: string | null) =>
         reached(() =>
           hub.say(seat, ({ doubts }) => {
@@ -264,8 +264,7 @@ export class MemoryCoordinator implements Coordinator {
             else doubts.set(node.nodeId, { nodeId: node.nodeId, incarnation: node.incarnation, why });
           }),
         ),
-      claim: (term: number, votes: readonly string[]) => reached(() => hub.seats.claim(seat, term, votes)),
-      nominate: (nomination: Nomination) => reached(() => hub.nominate(seat, nomination)),
+      nominate: (nomination: Nomination) => reached(() => hub.nominate(nomination)),
     });
   }
 

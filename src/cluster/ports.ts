@@ -168,19 +168,14 @@ export interface Registration extends Lease {
 
 /** A sentinel's place. What it says stands under its lease: it ends with the sentinel. */
 export interface SentinelSeat extends Lease {
-  /** Holds the master of the term for down, or (null) nobody. Who changes it leads no failover any more. */
+  /** Holds the master of the term for down, or (null) nobody. */
   vote(vote: { term: number; why: string } | null): Promise<void>;
   /** A process does not answer, or (`why` null) answers again. */
   doubt(node: NodeRef, why: string | null): Promise<void>;
   /**
-   * Leads the failover of the term, if no other sentinel does and all these sentinels' votes stand.
-   *
-   * @returns whether it is (also: already was) this one
-   */
-  claim(term: number, votes: readonly string[]): Promise<boolean>;
-  /**
-   * Ends the term, in one transaction: if this sentinel leads its failover, the votes stand, no operator has paused it, and
-   * the lock is still the one that established the term, then the lock's key is deleted and the nomination put.
+   * Ends the term, in one transaction: if the votes of all the sentinels that the nomination names stand, no operator has paused
+   * failover, and the lock is still the one that established the term, then the lock's key is deleted and the nomination put.
+   * Of several sentinels that try, one does it.
    *
    * @returns false: something of it is not so; nothing was changed
    */

@@ -269,11 +269,10 @@ export class Sentinel {
     }
   }
 
-  /** Of the failover of the term, if no other sentinel does. */
+  /** Of the failover of the term; that no other sentinel has been faster, the transaction sees. */
   async #lead(seat: SentinelSeat, term: SeenTerm, { sentinels }: CoordinatorView): Promise<void> {
     const { node, log } = this.#options;
     const votes = votersOf(sentinels, term);
-    if (!(await seat.claim(term.number, votes))) return;
     const { nodeId, relaxed, judged: candidates } = chooseMaster(this.#patrol.facts(nowMs()), term.master.nodeId);
     if (nodeId === null) {
       if (!term.nobodyFit) log.error({ candidates }, 'no candidate is fit to be the next master');

@@ -129,23 +129,17 @@ describe.skipIf(ETCD_MISSING !== null)('sentinels with etcd', { timeout: 60_000 
     expect(next.mayAct()).toBe(true);
   });
 
-  test('whose leader dies between its claim and the nomination go on when its lease is over', async () => {
+  test('one of which dies with its vote are not held up by it', async () => {
     const { own } = await begin(['s2', 's3']);
     await using proxy = await TcpProxy.start(etcd.host);
     const dying = await connect(proxy.address).sit({ nodeId: 's1', incarnation: 1 }, TIMINGS.sentinelTtlMs);
     ends.push(() => dying.release());
     await dying.vote({ term: 1, why: 'no answer' });
-    expect(await dying.claim(1, ['s1'])).toBe(true);
-    mute.add('a');
-    await eventually(async () =>
-      expect((await own.read()).sentinels.filter(({ vote }) => vote !== null)).toHaveLength(3),
-    );
+    expect((await own.read()).sentinels.filter(({ vote }) => vote !== null)).toHaveLength(1);
     proxy.stall();
-    const diedAtMs = nowMs();
+    mute.add('a');
     const next = await leads('b');
-    console.log(`the next master came ${Math.round(nowMs() - diedAtMs)} ms after the death of the sentinel that led`);
     expect(next.reasons.nomination!.by).toMatch(/^s[23]$/);
-    expect(next.reasons.nomination!.votes).toEqual(['s2', 's3']);
     mute.delete('a');
     const left = () => etcd.values(`/gostress/s${clusters}/sentinel/`);
     await eventually(async () => expect(await left(), 'nothing of a failover stays').toEqual([]));

@@ -352,8 +352,11 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       await s2.vote({ term: 1, why: 'no answer' });
       await s1.release();
       expect((await other.read()).sentinels.map(({ nodeId, vote }) => [nodeId, vote?.term])).toEqual([['s2', 1]]);
-      expect(await s2.claim(1, ['s1', 's2']), 'a vote of one that is gone').toBe(false);
-      expect(await s2.claim(1, ['s2'])).toBe(true);
+      const by = { by: 's2' };
+      expect(await s2.nominate(nominationOf('n', { ...by, votes: ['s1', 's2'] })), 'a vote of one that is gone').toBe(
+        false,
+      );
+      expect(await s2.nominate(nominationOf('n', { ...by, votes: ['s2'] }))).toBe(true);
     });
 
     test('that was started again takes the place of its earlier process', async () => {
@@ -363,31 +366,16 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
       expect((await other.read()).sentinels).toMatchObject([{ nodeId: 's1', incarnation: 2 }, { nodeId: 's2' }]);
     });
 
-    test('leads the failover of a term alone, until it is gone', async () => {
-      const { s1, s2 } = await two();
-      expect(await s1.claim(1, ['s1']), 'before it has voted').toBe(false);
-      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
-      expect(await s1.claim(1, ['s1', 's2'])).toBe(true);
-      expect(await s1.claim(1, ['s1', 's2']), 'asked again').toBe(true);
-      expect(await s2.claim(1, ['s1', 's2'])).toBe(false);
-      await s1.vote(null);
-      expect(await s2.claim(1, ['s2']), 'it has taken its vote back').toBe(true);
-      await s1.vote({ term: 1, why: 'no answer' });
-      expect(await s1.claim(1, ['s1', 's2'])).toBe(false);
-      await s2.release();
-      expect(await s1.claim(1, ['s1'])).toBe(true);
-    });
-
-    test('that leads ends the term: the lock is free, the nomination stands until the next term, the old master learns of it', async () => {
+    test('ends the term: the lock is free, the nomination stands until the next term, the old master learns of it', async () => {
       const { own, other, lock, s1, s2 } = await two();
-      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
       const nomination = nominationOf('n', { by: 's1', votes: ['s1', 's2'] });
-      expect(await s1.nominate(nomination), 'without a claim').toBe(false);
-      await s1.claim(1, ['s1', 's2']);
+      expect(await s1.nominate(nomination), 'before they have voted').toBe(false);
+      for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
       expect(await s1.nominate({ ...nomination, forTerm: 2 }), 'another term').toBe(false);
       expect(await s1.nominate(nomination)).toBe(true);
       expect(await other.read()).toMatchObject({ master: null, nomination });
       expect(await s1.nominate(nomination), 'a second time').toBe(false);
+      expect(await s2.nominate({ ...nomination, by: 's2', nodeId: 'm' }), 'another one, later').toBe(false);
       await aborted(lock.signal);
       const next = (await campaign(other, nodeNamed('n')))!;
       expect(next.nomination).toEqual(nomination);
@@ -399,7 +387,6 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
     test('ends no term when a vote was taken back, or an operator has paused it', async () => {
       const { other, s1, s2 } = await two();
       for (const seat of [s1, s2]) await seat.vote({ term: 1, why: 'no answer' });
-      await s1.claim(1, ['s1', 's2']);
       const nomination = nominationOf('n', { by: 's1', votes: ['s1', 's2'] });
       await s2.vote(null);
       expect(await s1.nominate(nomination)).toBe(false);
@@ -416,7 +403,6 @@ export function coordinatorSuite<C extends Coordinator>(open: () => CoordinatorS
     test('ends the term of a master that is cut off, and the next one need not wait for its lease', async () => {
       const { subject, own, other, lock, s1 } = await two();
       await s1.vote({ term: 1, why: 'no answer' });
-      await s1.claim(1, ['s1']);
       await subject.cut(own);
       expect(await s1.nominate(nominationOf('n', { votes: ['s1'] }))).toBe(true);
       const next = (await campaign(other, nodeNamed('n'), TTL_MS / 4))!;

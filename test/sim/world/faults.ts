@@ -21,7 +21,7 @@ const FAULTS: readonly [weight: number, longestMs: number, fault: Fault][] = [
   [2, 1, lost],
   [1, 20_000, diskFull],
   [4, 1, spilling],
-  [1.5, 15_000, claimed],
+  [1.5, 15_000, voted],
   [2, 6_000, unseen],
   [1, 1, handedOver],
   [0.3, 10_000, inhibited],
@@ -91,20 +91,20 @@ function unseen(world: World, untilMs: number): void {
   }
 }
 
-/** A sentinel has just begun to lead a failover, and is killed, frozen, cut off or slow; and the master may answer again. */
-function claimed(world: World, untilMs: number): void {
+/** A sentinel has just voted, and is killed, frozen, cut off or slow; and the master may answer again. */
+function voted(world: World, untilMs: number): void {
   const { dice, clock } = world;
   const fault = dice.pick([killed, frozen, isolated, slowed]);
   const isRevived = dice.chance(0.5);
   const longMs = untilMs - clock.nowMs;
   world.onCommit = (changes) => {
-    const claim = changes.find((change) => 'put' in change && change.put.startsWith(KEYS.claim));
-    if (claim === undefined || !('put' in claim)) return;
+    const vote = changes.find((change) => 'put' in change && change.put.startsWith(KEYS.votes));
+    if (vote === undefined || !('put' in vote)) return;
     world.onCommit = () => undefined;
     if (clock.nowMs > FAULTS_MS[1]) return;
     const forMs = Math.min(longMs, 10_000);
     clock.after(dice.between(0, 20), null, () => {
-      fault(world, clock.nowMs + forMs, claim.value);
+      fault(world, clock.nowMs + forMs, vote.put.split('/').at(-1));
       if (isRevived) revived(world, clock.nowMs + forMs);
     });
   };

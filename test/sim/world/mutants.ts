@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a vote is not taken back',
     breaks: ['S10'],
-    seed: 241,
+    seed: 416,
     patch: () =>
       replace(EtcdSeat.prototype, 'vote', (original) => {
         return async function (this: EtcdSeat, vote: Parameters<EtcdSeat['vote']>[0]) {
@@ -146,7 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'nobody leads a failover',
     breaks: ['L4'],
     seed: 1,
-    patch: () => replace(EtcdSeat.prototype, 'claim', () => () => Promise.resolve(false)),
+    patch: () => replace(EtcdSeat.prototype, 'nominate', () => () => Promise.resolve(false)),
   },
   { name: 'a write of a run comes late, and is taken', breaks: ['S8'], seed: 1, world: { sql: { lateWrites: true } } },
   {
