@@ -1,8 +1,7 @@
 import { nowMs } from '../lib/clock.ts';
 import { CodedError } from '../lib/errors.ts';
 import { chooseMaster, type CandidateFacts } from './failover.ts';
-import { factsOf, otherProcess } from './patrol.ts';
-import type { Members } from './members.ts';
+import { factsOf, otherProcess, type Patrol } from './patrol.ts';
 import type { CoordinatorView, NodeRecord, Nomination, Probe } from './ports.ts';
 import type { Timings } from './timings.ts';
 
@@ -14,7 +13,8 @@ export interface HandOverOptions {
   node: NodeRecord;
   term: number;
   view: CoordinatorView;
-  members: Pick<Members, 'heardOf'>;
+  /** Of the candidates. */
+  patrol: Pick<Patrol, 'watched'>;
   probe: Probe;
   timings: Timings;
   /** The node that shall follow; null: the best one. */
@@ -23,8 +23,8 @@ export interface HandOverOptions {
 }
 
 /**
- * Chooses who follows this master by an operator's wish: asks the candidates that it has not heard of just now, then filter and score as
- * after a failure.
+ * Chooses who follows this master by an operator's wish: asks the candidates that have not answered it just now, then filter and score
+ * as after a failure.
  *
  * @throws CodedError NOT_FOUND when there is no node `to`, FAILED_PRECONDITION when it, or nobody, is fit
  */
@@ -41,18 +41,8 @@ export async function nominateSuccessor(options: HandOverOptions): Promise<Nomin
   return { forTerm: term, nodeId, reason, by: 'operator', votes: [], candidates: judged };
 }
 
-/** Keeps a connection to each candidate, so that asking them takes no longer than an answer. */
-export async function keepAcquainted({
-  node,
-  view,
-  probe,
-  timings,
-}: Pick<HandOverOptions, 'node' | 'view' | 'probe' | 'timings'>) {
-  const asked = otherCandidates(view, node).slice(0, MAX_ASKED);
-  await Promise.allSettled(asked.map(({ address }) => probe(address, timings.sentinelProbeDeadlineMs)));
-}
-
-function otherCandidates({ nodes }: CoordinatorView, { nodeId: self }: NodeRecord): NodeRecord[] {
+/** Who may follow the node. */
+export function otherCandidates({ nodes }: CoordinatorView, { nodeId: self }: NodeRecord): NodeRecord[] {
   return nodes.filter(({ nodeId, roles }) => nodeId !== self && roles.includes('candidate'));
 }
 
@@ -63,12 +53,13 @@ function whyNobody(judged: Nomination['candidates'], node: NodeRecord, to: strin
   return `no candidate is fit: ${judged.map(({ nodeId, refused }) => `nodes/${nodeId}: ${refused}`).join('; ')}`;
 }
 
-async function ask(candidate: NodeRecord, { members, probe, timings }: HandOverOptions): Promise<CandidateFacts> {
+async function ask(candidate: NodeRecord, { patrol, probe, timings }: HandOverOptions): Promise<CandidateFacts> {
   const sentMs = nowMs();
-  const heard = members.heardOf(candidate);
-  // Two of its pings: a question would tell no more, and cost the time of a connection.
-  if (heard !== null && sentMs - heard.heardAtMs <= 2 * timings.pingMs) {
-    return factsOf(candidate, heard.info, sentMs - heard.heardAtMs, sentMs - heard.infoAtMs);
+  const known = patrol.watched.get(candidate.nodeId);
+  if (known?.node.incarnation === candidate.incarnation) {
+    const ageMs = sentMs - known.answeredAtMs;
+    // Two probes: one more would tell no more.
+    if (ageMs <= 2 * timings.sentinelProbeMs) return factsOf(candidate, known.info, ageMs);
   }
   try {
     const answer = await probe(candidate.address, timings.sentinelProbeDeadlineMs);

@@ -5,7 +5,8 @@ import type { Log } from '../lib/log.ts';
 import { aborted, settledWithin } from '../lib/wait.ts';
 import type { Mastership } from './election.ts';
 import { Members } from './members.ts';
-import { keepAcquainted, nominateSuccessor } from './hand-over.ts';
+import { nominateSuccessor, otherCandidates } from './hand-over.ts';
+import { Patrol } from './patrol.ts';
 import type { ProbePort } from './port-probe.ts';
 import type {
   Accept,
@@ -24,9 +25,6 @@ import type {
 import { Sessions } from './sessions.ts';
 import type { Timings } from './timings.ts';
 import { Watchdog } from './watchdog.ts';
-
-/** The candidates are asked this often how they are; a connection that is not used is closed after half an hour. */
-const ACQUAINTED_MS = 60_000;
 
 export interface MasterTermOptions {
   mastership: Mastership;
@@ -61,6 +59,8 @@ interface Channel {
 export class MasterTerm {
   readonly #options: MasterTermOptions;
   readonly #members: Members;
+  /** Asks the candidates how they are, so that who shall follow is known when an operator wants it. */
+  readonly #patrol: Patrol;
   readonly #sessions: Sessions;
   readonly #memberEvents: Listeners<[MemberEvent]>;
   readonly #channels = new Map<string, Channel>();
@@ -78,6 +78,7 @@ export class MasterTerm {
       addressOf,
       onEvent: (event, why) => this.#tellMember(event, why),
     });
+    this.#patrol = new Patrol({ probe: options.probe, timings, onProbed: () => undefined });
     this.#sessions = new Sessions({
       term: mastership.term,
       timings,
@@ -117,10 +118,10 @@ export class MasterTerm {
   }
 
   looked(view: CoordinatorView): void {
-    const isFirst = this.#view === null;
+    const atMs = nowMs();
     this.#view = view;
-    if (isFirst) this.#keepAcquainted();
-    this.#members.looked(view, nowMs(), null);
+    this.#patrol.follow({ nodes: otherCandidates(view, this.#options.node), master: null }, atMs);
+    this.#members.looked(view, atMs, null);
   }
 
   members(): readonly MemberEvent['member'][] {
@@ -141,7 +142,7 @@ export class MasterTerm {
     });
     const watching = watchdog.run(mastership.signal);
     const beating = setInterval(() => this.#sessions.beat(), timings.heartbeatMs);
-    const asking = setInterval(() => this.#keepAcquainted(), ACQUAINTED_MS);
+    const asking = setInterval(() => this.#patrol.tick(nowMs()), timings.sentinelProbeMs / 2);
     await aborted(mastership.signal);
     clearInterval(beating);
     clearInterval(asking);
@@ -156,18 +157,13 @@ export class MasterTerm {
     return { why, failed: this.#failed };
   }
 
-  #keepAcquainted(): void {
-    const { node, probe, timings } = this.#options;
-    if (this.#view !== null) void keepAcquainted({ node, view: this.#view, probe, timings });
-  }
-
   async #handOver(to: string | null, reason: string): Promise<Nomination> {
     const { mastership, coordinator, node, timings, probe } = this.#options;
-    const view = await coordinator.read();
-    const nomination = await nominateSuccessor({
-      ...{ node, term: mastership.term, view, members: this.#members },
-      ...{ probe, timings, to, reason },
-    });
+    const choose = (view: CoordinatorView): Promise<Nomination> =>
+      nominateSuccessor({ node, term: mastership.term, view, patrol: this.#patrol, probe, timings, to, reason });
+    // News of the watch may be late: who is missing there may be registered.
+    const known = this.#view === null ? null : await choose(this.#view).catch(() => null);
+    const nomination = known ?? (await choose(await coordinator.read()));
     if (await mastership.handOver(nomination)) return nomination;
     throw new CodedError('FAILED_PRECONDITION', `term ${mastership.term} is over: somebody else follows already`);
   }

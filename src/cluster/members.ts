@@ -139,14 +139,6 @@ export class Members {
     return members.sort((a, b) => (a.node.nodeId < b.node.nodeId ? -1 : 1));
   }
 
-  /** When the process was last heard of, and what it told of itself; null: it is not connected, or has told nothing yet. */
-  heardOf(ref: NodeRef): { heardAtMs: number; info: NodeInfo; infoAtMs: number } | null {
-    const process = this.#processes.get(keyOf(ref));
-    if (process?.connected !== true || process.info === null) return null;
-    const { heardAtMs, info, infoAtMs } = process;
-    return { heardAtMs, info, infoAtMs };
-  }
-
   /** The newest incarnation that is known of a node, 0: none. */
   newestIncarnation(nodeId: string): number {
     let newest = 0;

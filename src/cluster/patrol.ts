@@ -29,7 +29,7 @@ export interface PatrolOptions {
   onProbed: (node: NodeRecord, answer: ProbeAnswer | null, miss: string | null, atMs: number) => void;
 }
 
-/** Probes every node that is registered, each again and again, and keeps what came of it. */
+/** Probes every node that it is told of, each again and again, and keeps what came of it. */
 export class Patrol {
   readonly #options: PatrolOptions;
   readonly #watched = new Map<string, Watched>();
@@ -44,7 +44,7 @@ export class Patrol {
   }
 
   /** Whom to probe from now on. A new process of a node begins anew. */
-  follow({ nodes, master }: CoordinatorView, atMs: number): void {
+  follow({ nodes, master }: Pick<CoordinatorView, 'nodes' | 'master'>, atMs: number): void {
     const all = new Map(nodes.map((node) => [node.nodeId, node]));
     if (master !== null && !all.has(master.node.nodeId)) all.set(master.node.nodeId, master.node);
     for (const nodeId of this.#watched.keys()) if (!all.has(nodeId)) this.#watched.delete(nodeId);
@@ -103,17 +103,12 @@ export class Patrol {
   }
 }
 
-/** @param answerAgeMs since its last sign of life, @param infoAgeMs and since it told this info: with that, unless said */
-export function factsOf(
-  node: NodeRecord,
-  info: NodeInfo | null,
-  answerAgeMs: number,
-  infoAgeMs = answerAgeMs,
-): CandidateFacts {
+/** @param ageMs since its last answer, which told the info */
+export function factsOf(node: NodeRecord, info: NodeInfo | null, ageMs: number): CandidateFacts {
   const { nodeId, priority, seq, labels } = node;
   const noFailover = labels[NO_FAILOVER_LABEL] === 'true';
   const isCandidate = node.roles.includes('candidate');
-  return { nodeId, isCandidate, noFailover, priority, seq, info, infoAgeMs, answerAgeMs };
+  return { nodeId, isCandidate, noFailover, priority, seq, info, infoAgeMs: ageMs, answerAgeMs: ageMs };
 }
 
 /** Why the answer is not this process's; null: it is. */
