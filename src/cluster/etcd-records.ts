@@ -38,8 +38,8 @@ export const KEYS = {
 } as const;
 
 /**
- * The keys whose changes a node of the role hears of at once. Of the others it hears soon: when a master is followed, lists that
- * nobody waits for would stand in its way.
+ * The keys whose changes a node of the role hears of at once. Of the others it hears soon: when a master is followed, what nobody
+ * waits for would stand in its way.
  */
 export const AWAITED: Record<Role, (key: string) => boolean> = {
   candidate: (key) => !key.startsWith(KEYS.words),
@@ -154,4 +154,16 @@ export function readJson(text: string | undefined): unknown {
   } catch {
     return null;
   }
+}
+
+export function termRecordOf(entry: Entry | null): TermRecord | null {
+  return readJson(entry?.value) as TermRecord | null;
+}
+
+export function termOf(entry: Entry | null): number {
+  return termRecordOf(entry)?.term ?? 0;
+}
+
+export function nodeOf(entry: Entry | null | undefined): NodeRecord | null {
+  return readJson(entry?.value) as NodeRecord | null;
 }

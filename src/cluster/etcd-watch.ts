@@ -1,33 +1,54 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { IWatchResponse, Namespace, Watcher } from 'etcd3';
+import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
 import { pause, settledWithin } from '../lib/wait.ts';
+import { viewOf, type Entry } from './etcd-records.ts';
 import type { CoordinatorView, Subscription } from './ports.ts';
 
 /** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
 const LIST_EVERY_MS = 2_000;
-/** Events that come so soon after a list are one change. */
+/** Events that come so soon after others are told with one another. */
 const SETTLE_MS = 10;
-/** Of events that nobody here waits for a list follows this much later. */
+/** Events that nobody here waits for are told this much later. */
 const PATIENCE_MS = 200;
 
-/** Follows the keys of a cluster: a watch as a hint, a list as the truth. Works while somebody listens. */
+/** All keys of a cluster at a revision of etcd, by key. */
+export interface Listed {
+  revision: bigint;
+  entries: Map<string, Entry>;
+}
+
+/** What an event says of a key. */
+interface Change {
+  key: string;
+  /** null: it is deleted. */
+  entry: Entry | null;
+  revision: bigint;
+}
+
+/** Follows the keys of a cluster: what a list has shown, and since then the events of a watch. Works while somebody listens. */
 export class EtcdWatch {
   readonly #keys: Namespace;
-  readonly #list: () => Promise<CoordinatorView>;
+  readonly #list: () => Promise<Listed>;
   readonly #isAwaited: (key: string) => boolean;
   readonly #log: Log;
   readonly #listeners: Listeners<[CoordinatorView | null]>;
   #count = 0;
+  /** What is known of the keys; null: etcd does not answer. */
+  #known: Listed | null = null;
+  /** The last change of each key since the last list was asked for. */
+  #since = new Map<string, Change>();
   /** undefined: nothing was told yet. */
   #last: CoordinatorView | null | undefined;
+  #toldAtMs = -Infinity;
   #stop = new AbortController();
   #hint = new AbortController();
 
   /** @param isAwaited whether somebody here waits for a change of the key, which is given after the prefix of all keys */
-  constructor(keys: Namespace, list: () => Promise<CoordinatorView>, isAwaited: (key: string) => boolean, log: Log) {
+  constructor(keys: Namespace, list: () => Promise<Listed>, isAwaited: (key: string) => boolean, log: Log) {
     this.#keys = keys;
     this.#list = list;
     this.#isAwaited = isAwaited;
@@ -54,6 +75,7 @@ export class EtcdWatch {
   stop(): void {
     this.#stop.abort();
     this.#last = undefined;
+    this.#known = null;
   }
 
   #start(): void {
@@ -65,19 +87,39 @@ export class EtcdWatch {
   async #follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const hint = (this.#hint = new AbortController());
-      const view = await this.#list().catch((error: unknown) => {
+      this.#since.clear();
+      const listed = await this.#list().catch((error: unknown) => {
         this.#log.debug({ why: errorMessage(error) }, 'etcd could not be listed');
         return null;
       });
       if (isOver(signal)) return;
-      if (this.#last === undefined || !isDeepStrictEqual(view, this.#last)) {
-        this.#last = view;
-        this.#listeners.tell(view);
-      }
-      // The first event of some is followed at once: a nominated master waits for it.
+      this.#known = listed;
+      this.#apply([...this.#since.values()]);
+      this.#tell();
       await pause(SETTLE_MS, signal);
       await pause(LIST_EVERY_MS, AbortSignal.any([signal, hint.signal]));
     }
+  }
+
+  /** Of changes that are known already nothing comes: a list, or a later event, has shown more. */
+  #apply(changes: readonly Change[]): void {
+    const known = this.#known;
+    if (known === null) return;
+    const { revision: before, entries } = known;
+    for (const { key, entry, revision } of changes) {
+      if (revision <= before) continue;
+      if (entry === null) entries.delete(key);
+      else entries.set(key, entry);
+      if (revision > known.revision) known.revision = revision;
+    }
+  }
+
+  #tell(): void {
+    this.#toldAtMs = nowMs();
+    const view = this.#known && viewOf([...this.#known.entries.values()]);
+    if (this.#last !== undefined && isDeepStrictEqual(view, this.#last)) return;
+    this.#last = view;
+    this.#listeners.tell(view);
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
@@ -96,22 +138,40 @@ export class EtcdWatch {
 
   /** Resolves when the signal aborts; rejects when the watch cannot go on. */
   #ended(watcher: Watcher, signal: AbortSignal): Promise<void> {
-    let later: NodeJS.Timeout | undefined;
-    const hint = (): void => {
-      clearTimeout(later);
-      later = undefined;
-      this.#hint.abort();
+    let telling: NodeJS.Timeout | undefined;
+    let tellAtMs = Infinity;
+    const tell = (): void => {
+      clearTimeout(telling);
+      tellAtMs = Infinity;
+      this.#tell();
     };
     const changed = ({ events }: IWatchResponse): void => {
-      if (events.some(({ kv }) => this.#isAwaited(kv.key.toString()))) hint();
-      else later ??= setTimeout(hint, PATIENCE_MS);
+      const changes = events.map(changeOf);
+      for (const change of changes) this.#since.set(change.key, change);
+      if (this.#known === null) return;
+      this.#apply(changes);
+      const isAwaited = changes.some(({ key }) => this.#isAwaited(key));
+      const atMs = isAwaited ? Math.max(nowMs(), this.#toldAtMs + SETTLE_MS) : nowMs() + PATIENCE_MS;
+      if (atMs >= tellAtMs) return;
+      clearTimeout(telling);
+      tellAtMs = atMs;
+      // The first one of some is told at once: a nominated master waits for it.
+      if (atMs <= nowMs()) tell();
+      else telling = setTimeout(tell, atMs - nowMs());
     };
+    const hint = (): void => this.#hint.abort();
     const ended = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
       watcher.on('data', changed).on('connected', hint).on('disconnected', hint).on('error', reject);
     });
-    return ended.finally(() => clearTimeout(later));
+    return ended.finally(() => clearTimeout(telling));
   }
+}
+
+function changeOf({ type, kv }: IWatchResponse['events'][number]): Change {
+  const [key, value] = [kv.key.toString(), kv.value.toString()];
+  const entry = type === 'Delete' ? null : { key, value, createRevision: kv.create_revision };
+  return { key, entry, revision: BigInt(kv.mod_revision) };
 }
 
 /** etcd3 may throw here at once, or reject, or (of a stream that was just opened and is lost) never answer. */

@@ -8,15 +8,18 @@ import {
   AWAITED,
   KEYS,
   prefixOf,
+  nodeOf,
   readJson,
   readNomination,
+  termOf,
+  termRecordOf,
   viewOf,
   type Entry,
   type Given,
   type TermRecord,
 } from './etcd-records.ts';
 import { EtcdSeat } from './etcd-seat.ts';
-import { EtcdWatch } from './etcd-watch.ts';
+import { EtcdWatch, type Listed } from './etcd-watch.ts';
 import { instant, RenewedLease, type Instant } from './lease.ts';
 import { ROLES } from './ports.ts';
 import type {
@@ -79,7 +82,7 @@ export class EtcdCoordinator implements Coordinator {
     this.#keys = client.namespace(this.#prefix);
     this.#election = election;
     const isAwaited = (key: string): boolean => this.#roles.some((role) => AWAITED[role](key));
-    this.#watch = new EtcdWatch(this.#keys, () => this.read(), isAwaited, options.log);
+    this.#watch = new EtcdWatch(this.#keys, () => this.#list(), isAwaited, options.log);
   }
 
   /** Does not wait for etcd: the first call does. @throws when a PEM file cannot be read */
@@ -187,8 +190,7 @@ export class EtcdCoordinator implements Coordinator {
   }
 
   async read(): Promise<CoordinatorView> {
-    const { kvs } = await ask('list the cluster', this.#keys.getAll().exec());
-    return viewOf(kvs.map((kv) => this.#entry(kv)));
+    return viewOf([...(await this.#list()).entries.values()]);
   }
 
   watch(listener: (view: CoordinatorView | null) => void): Subscription {
@@ -268,6 +270,12 @@ export class EtcdCoordinator implements Coordinator {
     throw new CodedError('UNAVAILABLE', `etcd: the node could not be registered in ${MAX_ROUNDS} attempts`);
   }
 
+  async #list(): Promise<Listed> {
+    const { header, kvs } = await ask('list the cluster', this.#keys.getAll().exec());
+    const entries = kvs.map((kv) => this.#entry(kv));
+    return { revision: BigInt(header.revision), entries: new Map(entries.map((entry) => [entry.key, entry])) };
+  }
+
   async #get(key: string, deadlineMs = CALL_DEADLINE_MS): Promise<Found | null> {
     const { kvs } = await ask(
       `read ${key}`,
@@ -330,16 +338,4 @@ export class EtcdCoordinator implements Coordinator {
     const { token } = await ask('log in', this.#client.auth.authenticate({ name: user, password: password ?? '' }));
     return token;
   }
-}
-
-function termRecordOf(entry: Entry | null): TermRecord | null {
-  return readJson(entry?.value) as TermRecord | null;
-}
-
-function termOf(entry: Entry | null): number {
-  return termRecordOf(entry)?.term ?? 0;
-}
-
-function nodeOf(entry: Entry | null | undefined): NodeRecord | null {
-  return readJson(entry?.value) as NodeRecord | null;
 }

@@ -3,15 +3,15 @@ import { CALL_DEADLINE_MS } from '../../../src/cluster/etcd-client.ts';
 import type { LeaderKey } from '../../../src/cluster/etcd-election.ts';
 import type { EtcdClients } from '../../../src/cluster/etcd.ts';
 import type { SimClock, SimProcess } from './clock.ts';
-import type { Change, Compare, Key, SimEtcd } from './etcd.ts';
+import type { Change, Compare, Event, Key, SimEtcd } from './etcd.ts';
 import { inside } from './globals.ts';
 import type { SimNetwork } from './network.ts';
 
 /** A call to etcd over the network. */
 type Call = <T>(work: () => T, deadlineMs?: number) => Promise<T>;
 
-/** Calls back with the keys that have changed, until what it returns is called. */
-type OnHint = (act: (keys: readonly string[]) => void) => () => void;
+/** Calls back with what has changed, until what it returns is called. */
+type OnChange = (act: (events: readonly Event[]) => void) => () => void;
 
 /** An instant of the wall clock, as gRPC has it. */
 interface CallOptions {
@@ -21,15 +21,18 @@ interface CallOptions {
 /** The clients of one process: so much of etcd3 and of the election service as the production code uses. */
 export function etcdClients(etcd: SimEtcd, network: SimNetwork, clock: SimClock, host: string): EtcdClients {
   const call: Call = (work, deadlineMs = CALL_DEADLINE_MS) => network.call(host, 'etcd', deadlineMs, work);
-  const onHint: OnHint = (act) => {
+  const onChange: OnChange = (act) => {
     const process = inside.getStore() as SimProcess;
-    return etcd.onChange((keys) => {
-      // A watch is a hint: an event may be lost.
-      if (!network.isCut(host, 'etcd')) clock.after(network.delayMs(host, 'etcd'), process, () => act(keys));
+    let atMs = 0;
+    return etcd.onChange((events) => {
+      // Events may be lost, but none comes before an older one.
+      if (network.isCut(host, 'etcd')) return;
+      atMs = Math.max(atMs, clock.nowMs + network.delayMs(host, 'etcd'));
+      clock.at(atMs, process, () => act(events));
     });
   };
   const client = {
-    namespace: () => namespace(etcd, call, onHint),
+    namespace: () => namespace(etcd, call, onChange),
     lease: (ttlSeconds: number) => lease(etcd, call, ttlSeconds * 1000),
     leaseClient: { leaseRevoke: ({ ID }: { ID: string }) => call(() => etcd.revoke(ID)) },
     close: () => undefined,
@@ -73,28 +76,28 @@ function lease(etcd: SimEtcd, call: Call, ttlMs: number) {
 }
 
 /** Keys after the cluster's prefix: there is one cluster only. */
-function namespace(etcd: SimEtcd, call: Call, onHint: OnHint) {
+function namespace(etcd: SimEtcd, call: Call, onChange: OnChange) {
   return {
-    get: (key: string) => new Read(call, () => [etcd.get(key)].filter((found) => found !== null)),
+    get: (key: string) => new Read(etcd, call, () => [etcd.get(key)].filter((found) => found !== null)),
     getAll: () =>
-      Object.assign(new Read(call, () => etcd.list('')), {
-        prefix: (prefix: string) => new Read(call, () => etcd.list(prefix)),
+      Object.assign(new Read(etcd, call, () => etcd.list('')), {
+        prefix: (prefix: string) => new Read(etcd, call, () => etcd.list(prefix)),
       }),
     put: (key: string) => new Put(etcd, call, key),
     delete: () => ({ key: (key: string) => new Write(etcd, call, { delete: key }) }),
     if: (...first: Condition) => new Transaction(etcd, call).and(...first),
-    watch: () => ({ prefix: () => ({ watcher: () => new Watcher(onHint) }) }),
+    watch: () => ({ prefix: () => ({ watcher: () => new Watcher(onChange) }) }),
   };
 }
 
 class Read {
   readonly #call: Call;
-  readonly #find: () => Key[];
+  readonly #find: () => { found: Key[]; revision: number };
   #options: CallOptions = {};
 
-  constructor(call: Call, find: () => Key[]) {
+  constructor(etcd: SimEtcd, call: Call, find: () => Key[]) {
     this.#call = call;
-    this.#find = find;
+    this.#find = () => ({ found: find(), revision: etcd.revision });
   }
 
   options(options: CallOptions): this {
@@ -103,16 +106,8 @@ class Read {
   }
 
   async exec() {
-    const found = await this.#call(this.#find, leftMs(this.#options));
-    return {
-      kvs: found.map(({ key, value, create, mod, lease }) => ({
-        key: Buffer.from(key),
-        value: Buffer.from(value),
-        create_revision: String(create),
-        mod_revision: String(mod),
-        lease: lease?.id ?? '0',
-      })),
-    };
+    const { found, revision } = await this.#call(this.#find, leftMs(this.#options));
+    return { header: { revision: String(revision) }, kvs: found.map(kvOf) };
   }
 
   async string(): Promise<string | null> {
@@ -188,10 +183,16 @@ class Transaction {
 class Watcher extends EventEmitter {
   readonly #close: () => void;
 
-  constructor(onHint: OnHint) {
+  constructor(onChange: OnChange) {
     super();
-    this.#close = onHint((keys) =>
-      this.emit('data', { events: keys.map((key) => ({ kv: { key: Buffer.from(key) } })) }),
+    this.#close = onChange((events) =>
+      this.emit('data', {
+        events: events.map(({ type, at }) => ({
+          type,
+          kv:
+            type === 'Put' ? kvOf(at) : { key: Buffer.from(at.key), value: Buffer.of(), mod_revision: String(at.mod) },
+        })),
+      }),
     );
   }
 
@@ -199,6 +200,16 @@ class Watcher extends EventEmitter {
     this.#close();
     return Promise.resolve();
   }
+}
+
+function kvOf({ key, value, create, mod, lease }: Key) {
+  return {
+    key: Buffer.from(key),
+    value: Buffer.from(value),
+    create_revision: String(create),
+    mod_revision: String(mod),
+    lease: lease?.id ?? '0',
+  };
 }
 
 function leftMs({ deadline }: CallOptions): number {

@@ -30,6 +30,9 @@ export interface Compare {
 /** What a transaction, or a single call, changes. */
 export type Change = { put: string; value: string; leaseId: string | null } | { delete: string };
 
+/** A key as it was written; of one that was deleted, the revision of that. */
+export type Event = { type: 'Put'; at: Key } | { type: 'Delete'; at: Pick<Key, 'key' | 'mod'> };
+
 /** etcd as its clients see it: keys, leases, transactions, and the election's queue. All in one place, at true time. */
 export class SimEtcd {
   /** Who was established, in order: for the judge. */
@@ -42,7 +45,7 @@ export class SimEtcd {
   readonly #dice: Dice;
   readonly #leases = new Map<string, ServerLease>();
   readonly #keys = new Map<string, Key>();
-  readonly #watchers = new Set<(keys: readonly string[]) => void>();
+  readonly #watchers = new Set<(events: readonly Event[]) => void>();
   /** Keys of the election whose owners wait for it. */
   readonly #campaigns = new Map<string, (rev: number) => void>();
   #rev = 1;
@@ -55,6 +58,7 @@ export class SimEtcd {
   /** All keys and leases are gone, and the term with them. */
   wipe(): void {
     const keys = [...this.#keys.keys()];
+    this.#rev += 1;
     this.#leases.clear();
     this.#keys.clear();
     this.#changed(keys);
@@ -121,8 +125,13 @@ export class SimEtcd {
     return true;
   }
 
-  /** @param act is told which keys were written or deleted */
-  onChange(act: (keys: readonly string[]) => void): () => void {
+  /** Of the last change. */
+  get revision(): number {
+    return this.#rev;
+  }
+
+  /** @param act is told what was written or deleted by a change */
+  onChange(act: (events: readonly Event[]) => void): () => void {
     this.#watchers.add(act);
     return () => this.#watchers.delete(act);
   }
@@ -187,6 +196,10 @@ export class SimEtcd {
       this.#campaigns.delete(lock!.key);
       won(lock!.create);
     }
-    for (const act of [...this.#watchers]) act(keys);
+    const events = keys.map((key): Event => {
+      const at = this.#keys.get(key);
+      return at === undefined ? { type: 'Delete', at: { key, mod: this.#rev } } : { type: 'Put', at };
+    });
+    for (const act of [...this.#watchers]) act(events);
   }
 }
