@@ -10,6 +10,8 @@ const LONGEST_TIMER_MS = 50;
  * none: `sharp`) and by what waking takes, so it ends this much before the hit.
  */
 const NAPS = { blunt: { longestMs: 0.05, marginMs: 0.12 }, sharp: { longestMs: 0.09, marginMs: 0.05 } };
+/** Too near for a nap it spins, so long at most until answers are read: a turn of the event loop for each look would be mostly garbage. */
+const SPIN_MS = 0.015;
 
 /**
  * Asks the kernel to wake this thread when it is due, and not up to 50 µs later (proc(5), `timerslack_ns`; Linux 4.6).
@@ -37,6 +39,7 @@ export class PollLoop {
   readonly #poll: () => number;
   readonly #progress: () => number;
   readonly #nap: { longestMs: number; marginMs: number };
+  readonly #again = (): void => this.#turn();
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
   #stopped = true;
@@ -93,21 +96,26 @@ export class PollLoop {
     const distance = next - before;
     if (distance > TIMER_REACH_MS) {
       const sleepMs = Math.min(LONGEST_TIMER_MS, Math.max(1, Math.floor(distance - TIMER_REACH_MS)));
-      this.#timer = setTimeout(() => this.#turn(), sleepMs);
+      this.#timer = setTimeout(this.#again, sleepMs);
       return;
     }
     this.#returnedMs = before;
     const { longestMs, marginMs } = this.#nap;
-    if (distance > marginMs) {
-      Atomics.wait(napCell, 0, 0, Math.min(longestMs, distance - marginMs));
+    if (distance > 0) {
+      if (distance > marginMs) Atomics.wait(napCell, 0, 0, Math.min(longestMs, distance - marginMs));
+      else spinUntil(Math.min(next, before + SPIN_MS));
       this.#returnedMs = nowMs();
       this.#polledMs += this.#returnedMs - before;
     }
     this.#lastProgress = this.#progress();
-    this.#immediate = setImmediate(() => this.#turn());
+    this.#immediate = setImmediate(this.#again);
   }
 
   #countTurn(): void {
     if (this.#progress() === this.#lastProgress) this.#polledMs += nowMs() - this.#returnedMs;
   }
+}
+
+function spinUntil(ms: number): void {
+  while (nowMs() < ms);
 }
