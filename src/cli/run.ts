@@ -2,6 +2,7 @@ import { LocalRun } from '../app/compose.ts';
 import { CodedError, errorMessage } from '../lib/errors.ts';
 import { maskText } from '../lib/mask.ts';
 import { show } from '../lib/show.ts';
+import { idleHelpers } from '../load/quiet-v8.ts';
 import { formatTask, maskTask, taskSecrets } from '../task/format.ts';
 import type { PreparedTask, TaskSpec } from '../task/spec.ts';
 import { readAddress } from './cluster.ts';
@@ -89,6 +90,8 @@ async function runHere(
   output: Output,
   options: RunOptions,
 ): Promise<number> {
+  // At a rate the threads that send leave V8's helpers the time between hits; without one they would leave them nothing.
+  if (task.spec.load.model === 'open') await idleHelpers();
   const view = viewFor(task.spec, options);
   const localRun = new LocalRun(task, {
     ...(threads === undefined ? {} : { threads }),

@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { CodedError } from '../lib/errors.ts';
 import { show } from '../lib/show.ts';
 import { formatTargetStats } from '../load/target/format.ts';
+import { idleHelpers } from '../load/quiet-v8.ts';
 import { startTarget } from '../load/target/server.ts';
 import { EXIT } from './exit.ts';
 import { writeText } from './output.ts';
@@ -33,6 +34,7 @@ export type TargetCliOptions = ReturnType<ReturnType<typeof targetCommand>['opts
  */
 export async function target(options: TargetCliOptions): Promise<number> {
   const numbers = readNumbers(options);
+  await idleHelpers();
   const server = await start({ ...options, ...numbers });
   const stopped = Promise.withResolvers<void>();
   const stop = (): void => stopped.resolve();

@@ -41,7 +41,8 @@ export class Histogram {
   #low = BUCKETS;
   #high = -1;
   #count = 0;
-  #sumNs = 0;
+  /** In an array, which holds doubles from the start: V8 throws compiled code away when a field outgrows a small integer. */
+  readonly #sumNs = new Float64Array(1);
   #minUs = Infinity;
   #maxUs = 0;
 
@@ -59,7 +60,7 @@ export class Histogram {
   }
   /** Arithmetic mean, µs (from the exact sum); 0 when empty. */
   get meanUs(): number {
-    return this.#count === 0 ? 0 : this.#sumNs / 1e3 / this.#count;
+    return this.#count === 0 ? 0 : this.#sumNs[0]! / 1e3 / this.#count;
   }
 
   /** Records a value (µs, fractions welcome; negative and NaN count as 0, at most MAX_US) `times` (≥ 1) times. */
@@ -71,7 +72,7 @@ export class Histogram {
     if (index < this.#low) this.#low = index;
     if (index > this.#high) this.#high = index;
     this.#count += times;
-    this.#sumNs += ns * times;
+    this.#sumNs[0]! += ns * times;
     if (value < this.#minUs) this.#minUs = value;
     if (value > this.#maxUs) this.#maxUs = value;
   }
@@ -82,7 +83,7 @@ export class Histogram {
     this.#low = Math.min(this.#low, other.#low);
     this.#high = Math.max(this.#high, other.#high);
     this.#count += other.#count;
-    this.#sumNs += other.#sumNs;
+    this.#sumNs[0]! += other.#sumNs[0]!;
     this.#minUs = Math.min(this.#minUs, other.#minUs);
     this.#maxUs = Math.max(this.#maxUs, other.#maxUs);
   }
@@ -129,7 +130,7 @@ export class Histogram {
     this.#low = BUCKETS;
     this.#high = -1;
     this.#count = 0;
-    this.#sumNs = 0;
+    this.#sumNs[0] = 0;
     this.#minUs = Infinity;
     this.#maxUs = 0;
   }
@@ -150,7 +151,7 @@ export class Histogram {
     for (let i = this.#low; i <= this.#high; i++) if (this.#counts[i]! > 0) used++;
     writer.write(FORMAT_VERSION);
     writer.write(used);
-    writer.write(this.#sumNs);
+    writer.write(this.#sumNs[0]!);
     writer.write(Math.round(this.minUs * 1e3));
     writer.write(Math.round(this.#maxUs * 1e3));
     let previous = 0;
@@ -174,7 +175,7 @@ export class Histogram {
     }
     this.#low = Math.min(this.#low, parsedIndexes[0]!);
     this.#high = Math.max(this.#high, parsedIndexes[used - 1]!);
-    this.#sumNs += sumNs;
+    this.#sumNs[0]! += sumNs;
     this.#minUs = Math.min(this.#minUs, minNs / 1e3);
     this.#maxUs = Math.max(this.#maxUs, maxNs / 1e3);
   }

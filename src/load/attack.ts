@@ -89,6 +89,7 @@ export class Attack implements AsyncDisposable {
     this.#loop = new PollLoop(
       () => this.#poll(),
       () => this.#client.events,
+      () => this.#pool.taken > 0,
     );
     this.#health = new HealthProbe(() => this.#loop.polledMs);
     const pool = { limit: limitOf(assignment), client: this.#client, tally: this.#tally, health: this.#health };

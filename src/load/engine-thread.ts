@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { CodedError } from '../lib/errors.ts';
 import { settledWithin } from '../lib/wait.ts';
@@ -6,26 +5,13 @@ import type { Assignment } from '../task/assignment.ts';
 import type { Sample } from '../task/sample.ts';
 import type { Course } from './course.ts';
 import type { FromThread, ToThread } from './messages.ts';
+import { quietV8 } from './quiet-v8.ts';
 
 /** A thread that does not get ready, or does not apply a plan, within this time is a defect. */
 const THREAD_DEADLINE_MS = 30_000;
 
 /** A thread that has told its end gets this long to leave by itself. */
 const EXIT_DEADLINE_MS = 1_000;
-
-/**
- * V8 compiles what is hot for good after a tenth of the calls that it would wait for otherwise: so it does most of that during the
- * rehearsal. The flags are of the whole process, so they are set once, before its first engine thread: Node warns of changing them
- * while V8 runs, and who starts no load has no use for them. One that V8 does not know changes nothing.
- */
-const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
-let compilesEarly = false;
-
-function compileEarly(): void {
-  if (compilesEarly) return;
-  compilesEarly = true;
-  for (const flag of COMPILE_EARLY) setFlagsFromString(flag);
-}
 
 /** The engine's end of one worker thread. */
 export class EngineThread {
@@ -42,7 +28,7 @@ export class EngineThread {
 
   constructor(onProgress: () => void) {
     this.#onProgress = onProgress;
-    compileEarly();
+    quietV8();
     // Sources run as .ts, the published package as .js: the thread's entry has the suffix of this file.
     this.#worker = new Worker(
       new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url),

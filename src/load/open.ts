@@ -15,6 +15,10 @@ const STALL_TOLERANCE_MS = 1;
 const SAME_INSTANT_MS = 1e-6;
 /** With all slots taken, a hit that is later than this was delayed by the generator, which may also have left answers unread. */
 const LATE_MS = 10;
+/** When the loop polls this much later than it wanted, it catches up: answers may lie unread, and what was due is sent at once. */
+const CATCH_UP_AFTER_MS = 1;
+/** So long, while it catches up, hits wait for a slot that would otherwise be dropped: the slots are taken by our own delay. */
+const CATCH_UP_MS = 10;
 
 /** The open model: hits start at their scheduled instants, whatever the target answers. */
 export class OpenModel implements AttackModel {
@@ -31,6 +35,7 @@ export class OpenModel implements AttackModel {
   #dueMs = -Infinity;
   /** When the last poll wanted the next one. */
   #wantedMs: number;
+  #catchUpUntilMs = -Infinity;
   #draining = false;
 
   constructor(context: AttackContext, course: Course) {
@@ -57,13 +62,15 @@ export class OpenModel implements AttackModel {
 
   poll(elapsedMs: number): number {
     this.#startQueued(elapsedMs);
-    const stalled = elapsedMs - this.#wantedMs > STALL_MS;
+    const overdueMs = elapsedMs - this.#wantedMs;
+    const stalled = overdueMs > STALL_MS;
+    if (!this.#mayWait(elapsedMs)) {
+      this.#dropQueued();
+      if (overdueMs > CATCH_UP_AFTER_MS) this.#catchUpUntilMs = elapsedMs + CATCH_UP_MS;
+    }
     for (;;) {
       const dueMs = this.#nextDueMs();
-      if (dueMs > elapsedMs) {
-        this.#wantedMs = this.finished(elapsedMs) ? Infinity : Math.min(dueMs, planEndMs(this.#course.plan));
-        return this.#wantedMs;
-      }
+      if (dueMs > elapsedMs) return (this.#wantedMs = this.#nextPollMs(dueMs, elapsedMs));
       this.#index++;
       this.#scheduled++;
       this.#dueMs = dueMs;
@@ -77,11 +84,7 @@ export class OpenModel implements AttackModel {
 
   drain(): void {
     this.#draining = true;
-    for (;;) {
-      const dueMs = this.#queue.shift();
-      if (dueMs === undefined) return;
-      this.#context.tally.cancelled(this.#isWarm(dueMs));
-    }
+    this.#emptyQueue((warm) => this.#context.tally.cancelled(warm));
   }
 
   slotFreed(slot: Slot, elapsedMs: number): void {
@@ -103,6 +106,27 @@ export class OpenModel implements AttackModel {
       pool.giveBack(slot);
       tally.dropped('no-permit', this.#isWarm(dueMs));
     }
+  }
+
+  /** A hit for which there is no slot. */
+  #mayWait(elapsedMs: number): boolean {
+    return this.#context.queueing || elapsedMs < this.#catchUpUntilMs;
+  }
+
+  /** Answers were read all the while, and no slot came free: it is the target that keeps them. */
+  #dropQueued(): void {
+    this.#emptyQueue((warm) => this.#context.tally.dropped('target-limited', warm));
+  }
+
+  #emptyQueue(account: (warm: boolean) => void): void {
+    for (let dueMs = this.#queue.shift(); dueMs !== undefined; dueMs = this.#queue.shift())
+      account(this.#isWarm(dueMs));
+  }
+
+  #nextPollMs(dueMs: number, elapsedMs: number): number {
+    if (this.finished(elapsedMs)) return Infinity;
+    const nextMs = Math.min(dueMs, planEndMs(this.#course.plan));
+    return this.#queue.length === 0 || this.#context.queueing ? nextMs : Math.min(nextMs, this.#catchUpUntilMs);
   }
 
   #hitsUsedUp(): boolean {
@@ -140,7 +164,7 @@ export class OpenModel implements AttackModel {
     if (!isPermitted()) return tally.dropped('no-permit', warm);
     const slot = this.#queue.length === 0 ? pool.take() : null;
     if (slot !== null) return this.#start(slot, dueMs, elapsedMs);
-    if (queueing && this.#queue.push(dueMs)) return;
+    if (this.#mayWait(elapsedMs) && (queueing || latenessMs <= LATE_MS) && this.#queue.push(dueMs)) return;
     tally.dropped(latenessMs > LATE_MS ? 'generator-limited' : 'target-limited', warm);
   }
 

@@ -20,6 +20,8 @@ const ATTACKS = 8;
 /** Run time in which each attack lasts: the end of a second lies within. */
 const FROM_MS = 975;
 const TO_MS = 1_025;
+/** Each begins so much later: a run waits for its first hit on a timer, too. */
+const AHEAD_MS = 3;
 /** Hits per second, or users. Not a whole number, as the instants of the run need not be. */
 const TARGETS = { open: 4_000.5, closed: 4 };
 
@@ -40,7 +42,7 @@ export async function rehearse(original: Assignment): Promise<void> {
         // As the thread gets its own: objects that were sent have shapes of their own.
         assignment: structuredClone(assignment),
         permit: null,
-        zeroAtMs: nowMs() - FROM_MS,
+        zeroAtMs: nowMs() - FROM_MS + AHEAD_MS,
         fromMs: FROM_MS,
         onSample: () => undefined,
       });

@@ -1,6 +1,4 @@
 /** The entry of an engine thread: runs one share of an assignment, as told by engine.ts. Load runs here only. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { constants, setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import type { Assignment } from '../task/assignment.ts';
 import { Attack } from './attack.ts';
@@ -10,26 +8,8 @@ import { rehearse } from './rehearsal.ts';
 const port = parentPort;
 if (port === null) throw new Error('thread.ts is the entry of a worker thread');
 
-yieldToHits();
-
 let prepared: { assignment: Assignment; permit: SharedArrayBuffer | null } | null = null;
 let attack: Attack | null = null;
-
-/**
- * Lets V8's helpers, which compile and collect garbage, stand back behind the threads that send: where they share a core they
- * delay hits by a slice of the scheduler, 1 to 3 ms each time. On Linux a priority is a thread's own.
- */
-function yieldToHits(): void {
-  if (process.platform !== 'linux') return;
-  for (const id of readdirSync('/proc/self/task')) {
-    try {
-      const name = readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim();
-      if (name === 'V8Worker') setPriority(Number(id), constants.priority.PRIORITY_BELOW_NORMAL);
-    } catch {
-      // It ended meanwhile, or may not be changed: then the load is only less even, and what is late, the report tells.
-    }
-  }
-}
 
 function tell(message: FromThread): void {
   port!.postMessage(message);

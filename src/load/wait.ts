@@ -6,8 +6,8 @@ const TIMER_REACH_MS = 1.3;
 /** Longest sleep on a timer: bounds how late a change of the next hit's instant is seen when nobody calls `wake`. */
 const LONGEST_TIMER_MS = 50;
 /**
- * A nap blocks the thread, so answers are not read meanwhile: it is short. It overshoots by the kernel's timer slack (about 50 µs, or
- * none: `sharp`) and by what waking takes, so it ends this much before the hit.
+ * A nap blocks the thread, so answers are not read meanwhile: while any are to come it is short. It overshoots by the kernel's timer
+ * slack (about 50 µs, or none: `sharp`) and by what waking takes, so it ends this much before the hit.
  */
 const NAPS = { blunt: { longestMs: 0.05, marginMs: 0.12 }, sharp: { longestMs: 0.09, marginMs: 0.05 } };
 /** Too near for a nap it spins, so long at most until answers are read: a turn of the event loop for each look would be mostly garbage. */
@@ -28,6 +28,9 @@ function wakeSharply(): boolean {
   }
 }
 
+/** Waking from a long nap takes longer: it ends this much before the hit, and a short one follows. */
+const LONG_NAP_MARGIN_MS = 0.15;
+
 const napCell = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -38,6 +41,7 @@ const napCell = new Int32Array(new SharedArrayBuffer(4));
 export class PollLoop {
   readonly #poll: () => number;
   readonly #progress: () => number;
+  readonly #expects: () => boolean;
   readonly #nap: { longestMs: number; marginMs: number };
   readonly #again = (): void => this.#turn();
   #timer: NodeJS.Timeout | null = null;
@@ -52,10 +56,12 @@ export class PollLoop {
    * @param poll does what is due and returns the instant (`nowMs` clock) of the next thing to do, Infinity when none
    * @param progress a number that grows with each event handled outside of `poll`: a turn of the event loop in which it did
    *   not change counts as polling, not as work
+   * @param expects whether answers are to come: else there is nothing to read between naps
    */
-  constructor(poll: () => number, progress: () => number) {
+  constructor(poll: () => number, progress: () => number, expects: () => boolean) {
     this.#poll = poll;
     this.#progress = progress;
+    this.#expects = expects;
     this.#nap = wakeSharply() ? NAPS.sharp : NAPS.blunt;
   }
 
@@ -102,8 +108,10 @@ export class PollLoop {
     this.#returnedMs = before;
     const { longestMs, marginMs } = this.#nap;
     if (distance > 0) {
-      if (distance > marginMs) Atomics.wait(napCell, 0, 0, Math.min(longestMs, distance - marginMs));
-      else spinUntil(Math.min(next, before + SPIN_MS));
+      if (distance > marginMs) {
+        const napMs = Math.min(longestMs, distance - marginMs);
+        Atomics.wait(napCell, 0, 0, this.#expects() ? napMs : Math.max(napMs, distance - LONG_NAP_MARGIN_MS));
+      } else spinUntil(Math.min(next, before + SPIN_MS));
       this.#returnedMs = nowMs();
       this.#polledMs += this.#returnedMs - before;
     }

@@ -130,6 +130,7 @@ async function openPart(): Promise<Row[]> {
         achieved: pacing.meanRatePerSecond,
         strayP50Ms: pacing.strayMs.p50,
         strayP99Ms: pacing.strayMs.p99,
+        targetWaitedPercent: window.targetWaited * 100,
         worstSecondPercent: pacing.worstSecond?.deviationPercent ?? NaN,
         ...(peer.ours ? ownWords(window.stdout) : {}),
       };
@@ -154,6 +155,7 @@ function openTable(rows: readonly Row[]): string {
       'stray p50 ms',
       'p99 ms',
       'worst second %',
+      'target waited %',
       'cores',
       'own lateness p50 / p99 / p99.9 ms',
       'own drops',
@@ -161,7 +163,7 @@ function openTable(rows: readonly Row[]): string {
     ],
     rows.map(({ peer, median: of, rounds, notes }) => [
       ...[peer, cell(of['achieved'], 1), cell(of['strayP50Ms'], 3), cell(of['strayP99Ms'], 3)],
-      ...[cell(worstOf(rounds, 'worstSecondPercent'), 2), cell(of['cores'], 2)],
+      ...[cell(worstOf(rounds, 'worstSecondPercent'), 2), cell(of['targetWaitedPercent'], 2), cell(of['cores'], 2)],
       lateness.every((name) => of[name] === undefined) ? '–' : lateness.map((name) => cell(of[name], 3)).join(' / '),
       ...[cell(of['dropped'] === undefined ? null : worstOf(rounds, 'dropped')), notes.join('; ')],
     ]),

@@ -23,6 +23,7 @@ function startNearLoop(workMs: number): void {
       return nowMs() + 0.5;
     },
     () => 0,
+    () => true,
   );
   loop.start();
 }
@@ -38,6 +39,7 @@ describe('the poll loop', () => {
         return instants[metAt.length] ?? Infinity;
       },
       () => 0,
+      () => true,
     );
     loop.start();
     await eventually(() => expect(metAt).toHaveLength(instants.length));
@@ -53,6 +55,7 @@ describe('the poll loop', () => {
         return Infinity;
       },
       () => 0,
+      () => true,
     );
     loop.start();
     await sleep(500);
@@ -68,10 +71,34 @@ describe('the poll loop', () => {
         return Infinity;
       },
       () => 0,
+      () => true,
     );
     loop.start();
     loop.wake();
     expect(polls).toBe(2);
+  });
+
+  test('takes one long nap where no answer is to come, and short ones between which answers are read', async () => {
+    const turnsOf = async (expects: boolean): Promise<number> => {
+      let turns = 0;
+      let hits = 0;
+      let dueMs = nowMs();
+      loop = new PollLoop(
+        () => {
+          turns++;
+          if (nowMs() < dueMs) return dueMs;
+          dueMs = ++hits < 100 ? nowMs() + 1.2 : Infinity;
+          return dueMs;
+        },
+        () => 0,
+        () => expects,
+      );
+      loop.start();
+      await eventually(() => expect(hits).toBe(100));
+      loop.stop();
+      return turns;
+    };
+    expect(await turnsOf(false)).toBeLessThan((await turnsOf(true)) / 2);
   });
 
   test('does nothing more when it was stopped', async () => {
@@ -82,6 +109,7 @@ describe('the poll loop', () => {
         return nowMs();
       },
       () => 0,
+      () => true,
     );
     loop.start();
     loop.stop();
@@ -117,6 +145,7 @@ describe('the utilisation', () => {
         return nowMs() + 0.1;
       },
       () => progress,
+      () => true,
     );
     loop.start();
     using health = new HealthProbe(() => loop.polledMs);
@@ -128,6 +157,7 @@ describe('the utilisation', () => {
     loop = new PollLoop(
       () => Infinity,
       () => 0,
+      () => true,
     );
     using health = new HealthProbe(() => loop.polledMs);
     await sleep(400);
@@ -139,6 +169,7 @@ test('the loop delay is how late a timer fired beyond its grain', () => {
   loop = new PollLoop(
     () => Infinity,
     () => 0,
+    () => true,
   );
   using health = new HealthProbe(() => 0);
   for (let i = 0; i < 99; i++) health.timerFired(10, 10.5);

@@ -1,4 +1,5 @@
 import { errorMessage } from '../../src/lib/errors.ts';
+import { idleHelpers } from '../../src/load/quiet-v8.ts';
 import { startTarget, type TargetOptions } from '../../src/load/target/server.ts';
 import type { TargetCommand, TargetEvent } from './target-process.ts';
 
@@ -6,6 +7,7 @@ import type { TargetCommand, TargetEvent } from './target-process.ts';
  * A target as a process of its own, told by its parent over IPC; the options are the only argument, as JSON.
  * It ends with its parent.
  */
+await idleHelpers();
 const target = await startTarget(JSON.parse(process.argv[2] ?? '{}') as TargetOptions).catch((error: unknown) => {
   process.stderr.write(`target: ${errorMessage(error)}\n`);
   process.exit(1);

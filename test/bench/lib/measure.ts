@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { machineCpuSeconds, Process, usageOf, type Command } from './proc.ts';
+import { machineCpuSeconds, Process, usageOf, waitedSeconds, type Command } from './proc.ts';
 
 /** A run is told to last so much longer than the window: its warm-up before it, and two seconds after it. */
 export const WARMUP_MS = 1_500;
@@ -16,6 +16,8 @@ export interface Window {
   cores: number;
   /** Cores that neither generator nor target used, but others: what disturbed the measurement. */
   foreignCores: number;
+  /** Part of the window in which the target's main thread waited for its core. */
+  targetWaited: number;
   peakBytes: number;
   stdout: string;
   /** What went wrong, when the numbers stand nevertheless. */
@@ -63,6 +65,7 @@ export async function measure(command: Command, windowMs: number, judge: Judge):
       requestsPerCpuSecond: requests / cpuSeconds,
       cores: cpuSeconds / seconds,
       foreignCores: Math.max(0, to.othersCpuSeconds - from.othersCpuSeconds) / seconds,
+      targetWaited: (to.targetWaitedSeconds - from.targetWaitedSeconds) / seconds,
       peakBytes: to.peakBytes,
       stdout: process.stdout,
       note: !byItself ? 'killed: it did not end' : process.exitCode === 0 ? null : `exit code ${process.exitCode}`,
@@ -77,7 +80,8 @@ async function snapshot(pid: number, judge: Judge) {
   const requests = judge.countsInWindow ? await judge.count() : NaN;
   const usage = usageOf(pid);
   const othersCpuSeconds = machineCpuSeconds() - usage.cpuSeconds - usageOf(judge.pid).cpuSeconds;
-  return { atMs: performance.now(), requests, othersCpuSeconds, ...usage };
+  const targetWaitedSeconds = waitedSeconds(judge.pid);
+  return { atMs: performance.now(), requests, othersCpuSeconds, targetWaitedSeconds, ...usage };
 }
 
 /** The last line that names an error, or else the last line. */

@@ -152,6 +152,14 @@ export function usageOf(pid: number): Usage {
   return usage;
 }
 
+/**
+ * How long the main thread of a process was ready to run and another had its core (schedstat of proc(5)), seconds so far; the half
+ * microsecond that each waking takes is in it.
+ */
+export function waitedSeconds(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
+}
+
 function peakOf(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
