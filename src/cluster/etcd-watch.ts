@@ -10,6 +10,9 @@ import type { CoordinatorView, Subscription } from './ports.ts';
 
 /** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
 const LIST_EVERY_MS = 2_000;
+/** In a cluster of more than 200 keys less often, so that the lists of all its nodes burden etcd no more than in proportion. */
+const LIST_MS_PER_KEY = 10;
+const LIST_AT_LEAST_EVERY_MS = 30_000;
 /** Events that come so soon after others are told with one another. */
 const SETTLE_MS = 10;
 /** Events that nobody here waits for are told this much later. */
@@ -97,7 +100,7 @@ export class EtcdWatch {
       this.#apply([...this.#since.values()]);
       this.#tell();
       await pause(SETTLE_MS, signal);
-      await pause(LIST_EVERY_MS, AbortSignal.any([signal, hint.signal]));
+      await pause(listAgainMs(this.#known), AbortSignal.any([signal, hint.signal]));
     }
   }
 
@@ -145,10 +148,12 @@ export class EtcdWatch {
       tellAtMs = Infinity;
       this.#tell();
     };
+    const hint = (): void => this.#hint.abort();
     const changed = ({ events }: IWatchResponse): void => {
       const changes = events.map(changeOf);
       for (const change of changes) this.#since.set(change.key, change);
-      if (this.#known === null) return;
+      // Etcd answers again.
+      if (this.#known === null) return hint();
       this.#apply(changes);
       const isAwaited = changes.some(({ key }) => this.#isAwaited(key));
       const atMs = isAwaited ? Math.max(nowMs(), this.#toldAtMs + SETTLE_MS) : nowMs() + PATIENCE_MS;
@@ -159,13 +164,17 @@ export class EtcdWatch {
       if (atMs <= nowMs()) tell();
       else telling = setTimeout(tell, atMs - nowMs());
     };
-    const hint = (): void => this.#hint.abort();
     const ended = new Promise<void>((resolve, reject) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
       watcher.on('data', changed).on('connected', hint).on('disconnected', hint).on('error', reject);
     });
     return ended.finally(() => clearTimeout(telling));
   }
+}
+
+function listAgainMs(known: Listed | null): number {
+  if (known === null) return LIST_EVERY_MS;
+  return Math.min(LIST_AT_LEAST_EVERY_MS, Math.max(LIST_EVERY_MS, known.entries.size * LIST_MS_PER_KEY));
 }
 
 function changeOf({ type, kv }: IWatchResponse['events'][number]): Change {

@@ -64,7 +64,7 @@ export const DEFAULT_TIMINGS: Timings = {
   campaignMs: 5_000,
   rankStepMs: 150,
   fenceRetryMs: 10_000,
-  pingMs: 250,
+  pingMs: 400,
   heartbeatMs: 500,
   nodeInfoMs: 2_000,
   permitMs: 2_000,

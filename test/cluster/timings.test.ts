@@ -17,7 +17,7 @@ describe('timings', () => {
     expect(timingProblems({ ...DEFAULT_TIMINGS, heartbeatMs: 1500, leaseTtlMs: 1000 })).toEqual([
       { name: 'leaseTtl', message: 'expected at least 2s, found 1s' },
       ...[
-        'expected ping + 2 · heartbeat + margin (3.45s) to be at most permit (2s): one lost heartbeat must not end a permit',
+        'expected ping + 2 · heartbeat + margin (3.6s) to be at most permit (2s): one lost heartbeat must not end a permit',
         'expected 3 · heartbeat (4.5s) to be at most silence (3s): a single late heartbeat is no reason to leave',
         'expected downAfter + margin (2.2s) to be at most leaseTtl (1s): a lock that ends by itself needs no sentinel',
       ].map((message) => ({ name: null, message })),

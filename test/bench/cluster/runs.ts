@@ -75,9 +75,16 @@ export async function failover(rounds: number, onRound: OnRound): Promise<void> 
 }
 
 /** @returns the task's name */
-export async function newTask(client: ClusterClient, url: string, ratePerSecond: number): Promise<string> {
-  const load = { ratePerSecond, duration: durationToMessage(600_000) };
-  const { name } = await client.createTask({ task: { request: { url }, load } });
+/** @param lasts s; its run is stopped before */
+export async function newTask(
+  client: ClusterClient,
+  url: string,
+  ratePerSecond: number,
+  { lasts = 600, maxNodes = undefined as number | undefined } = {},
+): Promise<string> {
+  const load = { ratePerSecond, duration: durationToMessage(lasts * 1_000) };
+  const placement = maxNodes === undefined ? {} : { maxNodes };
+  const { name } = await client.createTask({ task: { request: { url }, load, placement } });
   return name!;
 }
 

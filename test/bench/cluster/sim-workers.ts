@@ -19,16 +19,8 @@ import {
 } from '../../../src/stress/ports.ts';
 import { sendAfterMs } from '../../../src/stress/shares.ts';
 import { encodeSample, sampleDigest } from '../../../src/task/sample-codec.ts';
+import { WINDOW, type SimEnd } from './sim-end.ts';
 import { answeredCounts, histogramOf, sampleOf } from '../../support/samples.ts';
-
-export interface SimEnd {
-  welcome: number;
-  /** Streams that ended before the end. */
-  lost: number;
-  samples: { sent: number; acked: number; bytes: number };
-  /** From the send of a sample to its acknowledgement; null: there was none. */
-  ackMs: { p50: number; p90: number; p99: number; max: number } | null;
-}
 
 /** Hits that each sample tells of, with histograms of as many values. */
 const HITS = 1_000;
@@ -76,8 +68,8 @@ class SimWorker {
   readonly #node: NodeRecord;
   readonly #link: Link<ToMaster>;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** By assignment number. */
-  readonly #work = new Map<number, Work>();
+  /** By run and assignment. */
+  readonly #work = new Map<string, Work>();
 
   constructor(node: NodeRecord) {
     this.#node = node;
@@ -101,7 +93,7 @@ class SimWorker {
     const { runId, assignment } = order;
     const { incarnation } = this.#node;
     const key = { runId, assignment, incarnation };
-    const work = this.#work.get(assignment);
+    const work = this.#work.get(`${runId} ${assignment}`);
     switch (order.type) {
       case 'assign':
         if (work === undefined) this.#start(key, order.startAfterMs + sendAfterMs(order.share));
@@ -117,7 +109,9 @@ class SimWorker {
           if (seq > order.upTo) continue;
           work!.sentAtMs.delete(seq);
           end.samples.acked++;
-          ackLatency.record(Math.round((nowMs() - atMs) * 1000), 1);
+          const ackMs = nowMs() - atMs;
+          end.longestAckMs = Math.max(end.longestAckMs, ackMs);
+          if (atMs >= windowFromMs && atMs < windowToMs) ackLatency.record(ackMs * 1000);
         }
     }
   }
@@ -127,7 +121,7 @@ class SimWorker {
       work.timer = setInterval(() => this.#sample(work), SECOND_MS);
     };
     const work: Work = { key, seq: 0, sentAtMs: new Map(), timer: setTimeout(begin, startAfterMs) };
-    this.#work.set(key.assignment, work);
+    this.#work.set(`${key.runId} ${key.assignment}`, work);
   }
 
   #sample(work: Work): void {
@@ -152,7 +146,9 @@ class SimWorker {
 const [address = '', count = '', etcd = ''] = process.argv.slice(2);
 const dial = createDialer({ log: SILENT, openDeadlineMs: 60_000 });
 const ackLatency = new Histogram();
-const end = { welcome: 0, lost: 0, samples: { sent: 0, acked: 0, bytes: 0 } };
+const end = { welcome: 0, lost: 0, samples: { sent: 0, acked: 0, bytes: 0 }, longestAckMs: 0 };
+let windowFromMs = Infinity;
+let windowToMs = Infinity;
 const nodes = Array.from({ length: Number(count) }, (_, index): NodeRecord => {
   const who = { nodeId: `sim-${index}`, incarnation: Date.now(), address: `127.0.0.1:${1 + (index % 1_000)}` };
   return { ...who, roles: ['worker'], priority: 0, labels: {}, seq: index + 2, version: 'sim' };
@@ -165,6 +161,10 @@ for (const node of nodes) {
   if (!answer.ok) throw new Error(`etcd: ${await answer.text()}`);
 }
 for (const node of nodes) new SimWorker(node);
+process.on(WINDOW, () => {
+  if (windowFromMs === Infinity) windowFromMs = nowMs();
+  else windowToMs = nowMs();
+});
 process.once('SIGTERM', () => {
   const ms = (percent: number): number => ackLatency.percentile(percent) / 1000;
   const ackMs = { p50: ms(50), p90: ms(90), p99: ms(99), max: ackLatency.maxUs / 1000 };

@@ -147,7 +147,7 @@ export function usageOf(pid: number): Usage {
     // Fields 14 to 17 of proc(5): utime, stime, cutime, cstime.
     const ticks = statFields(member)?.slice(11, 15).map(Number) ?? [];
     usage.cpuSeconds += ticks.reduce((a, b) => a + b, 0) / TICKS_PER_SECOND;
-    usage.peakBytes += peakOf(member);
+    usage.peakBytes += statusBytes(member, 'VmHWM');
   }
   return usage;
 }
@@ -160,9 +160,15 @@ export function waitedSeconds(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
 }
 
-function peakOf(pid: number): number {
+/** Resident memory of one process; zero when it is gone. */
+export function residentBytes(pid: number): number {
+  return statusBytes(pid, 'VmRSS');
+}
+
+function statusBytes(pid: number, name: 'VmHWM' | 'VmRSS'): number {
   try {
-    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024;
   } catch {
     return 0;
   }

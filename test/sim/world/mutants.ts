@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a vote is not taken back',
     breaks: ['S10'],
-    seed: 416,
+    seed: 72,
     patch: () =>
       replace(EtcdSeat.prototype, 'vote', (original) => {
         return async function (this: EtcdSeat, vote: Parameters<EtcdSeat['vote']>[0]) {
@@ -152,7 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'assignments that come late are taken, whatever has become of their run',
     breaks: ['L3', 'S7'],
-    seed: 1654,
+    seed: 887,
     world: { sql: { noRunGuard: true } },
   },
   {
