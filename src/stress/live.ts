@@ -6,6 +6,8 @@ import { Wake } from './wake.ts';
 export const LATENESS_MS = 3_000;
 /** Seconds that are kept for who watches; who is slower reads the store. */
 const KEPT_SECONDS = 60;
+/** So many parts of a second become one as they come: those of a thousand workers in one go would hold up everything else. */
+const PARTS_AT_ONCE = 50;
 /** What is said of a second so far ahead is not believed. */
 const MAX_AHEAD_SECONDS = 60;
 
@@ -58,7 +60,7 @@ export class LiveRun {
     this.#told.set(assignment, Math.max(second, this.#told.get(assignment) ?? 0));
     const parts = this.#parts.get(second);
     if (parts === undefined) this.#parts.set(second, [sample]);
-    else parts.push(sample);
+    else if (parts.push(sample) === PARTS_AT_ONCE) this.#parts.set(second, [mergeSamples(parts, second + 1)]);
   }
 
   /**

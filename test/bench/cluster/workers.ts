@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ClusterClient } from '../../../src/rpc/client.ts';
+import type { RunMessage } from '../../../src/rpc/messages.ts';
 import { TestCluster } from '../../e2e/cluster.ts';
 import { spawnCommand } from '../../support/cli.ts';
 import { residentBytes, usageOf } from '../lib/proc.ts';
@@ -55,7 +56,12 @@ export async function manyWorkers(workers: number, runs: number, seconds: number
     tasks.push(await newTask(client, 'http://127.0.0.1:9/', (RATE * workers) / runs, options));
   }
   const startedAtMs = performance.now();
-  const started = await Promise.all(tasks.map((task) => client.startTask(task)));
+  const started: RunMessage[] = [];
+  for (const task of tasks) {
+    started.push(await client.startTask(task));
+    // Nobody starts all in the same instant: their seconds begin one after another.
+    await sleep(1_000 / runs);
+  }
   for (const { name } of started) await reached(client, name, 'RUNNING');
   const startMs = performance.now() - startedAtMs;
   await sleep(WARMUP_MS);
