@@ -10,9 +10,11 @@ import type { CoordinatorView, Subscription } from './ports.ts';
 
 /** A watch may lose events when its connection drops: everything is listed again this often, whatever it says. */
 const LIST_EVERY_MS = 2_000;
-/** In a cluster of more than 200 keys less often, so that the lists of all its nodes burden etcd no more than in proportion. */
-const LIST_MS_PER_KEY = 10;
-const LIST_AT_LEAST_EVERY_MS = 30_000;
+/** In a cluster of more than 200 nodes less often, so that the lists of all of them burden etcd no more than in proportion. */
+const LIST_MS_PER_NODE = 10;
+const LIST_AT_LEAST_EVERY_MS = 10_000;
+/** After a list that failed the next one is not hurried: all nodes would ask an etcd that is just coming back. */
+const RELIST_MS = 500;
 /** Events that come so soon after others are told with one another. */
 const SETTLE_MS = 10;
 /** Events that nobody here waits for are told this much later. */
@@ -99,8 +101,8 @@ export class EtcdWatch {
       this.#known = listed;
       this.#apply([...this.#since.values()]);
       this.#tell();
-      await pause(SETTLE_MS, signal);
-      await pause(listAgainMs(this.#known), AbortSignal.any([signal, hint.signal]));
+      await pause(listed === null ? RELIST_MS : SETTLE_MS, signal);
+      await pause(listAgainMs(this.#last?.nodes.length ?? 0), AbortSignal.any([signal, hint.signal]));
     }
   }
 
@@ -172,9 +174,9 @@ export class EtcdWatch {
   }
 }
 
-function listAgainMs(known: Listed | null): number {
-  if (known === null) return LIST_EVERY_MS;
-  return Math.min(LIST_AT_LEAST_EVERY_MS, Math.max(LIST_EVERY_MS, known.entries.size * LIST_MS_PER_KEY));
+/** How long after a list of a cluster of so many nodes the next one comes at the latest. */
+export function listAgainMs(nodes: number): number {
+  return Math.min(LIST_AT_LEAST_EVERY_MS, Math.max(LIST_EVERY_MS, nodes * LIST_MS_PER_NODE));
 }
 
 function changeOf({ type, kv }: IWatchResponse['events'][number]): Change {

@@ -138,7 +138,7 @@ export interface Coordinator extends AsyncDisposable {
   read(): Promise<CoordinatorView>;
   /**
    * Calls the listener soon with the whole state, and again after each change (also of the connection: `null` when the
-   * coordinator cannot be reached). A watch is a hint: the adapter lists again after every connect and every 2 s.
+   * coordinator cannot be reached). A watch is a hint: the adapter lists again after every connect and every 2 to 10 s.
    */
   watch(listener: (view: CoordinatorView | null) => void): Subscription;
 }

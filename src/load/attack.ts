@@ -161,11 +161,11 @@ export class Attack implements AsyncDisposable {
     const nextMs = this.#model.poll(elapsedMs);
     this.#tally.roll(now);
     if (!this.#model.finished(elapsedMs)) return zeroAtMs + nextMs;
-    return this.#finish(now);
+    return this.#finish(now, zeroAtMs + nextMs);
   }
 
   /** Scheduling is over: waits for what is queued and in flight, then ends. */
-  #finish(now: number): number {
+  #finish(now: number, nextAtMs: number): number {
     if (this.#pool.taken === 0 && this.#model.queued === 0) {
       this.#loop.stop();
       this.#tally.finish(now);
@@ -177,7 +177,7 @@ export class Attack implements AsyncDisposable {
       this.#model.drain();
       this.#pool.abortAll('no answer within the grace period at the end of the run');
     }
-    return Math.max(this.#graceEndMs, now + 2);
+    return Math.max(Math.min(this.#graceEndMs, nextAtMs), now + 2);
   }
 
   #slotFreed(slot: Slot): void {

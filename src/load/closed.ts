@@ -104,7 +104,7 @@ export class ClosedModel implements AttackModel {
     const now = this.#context.zeroAtMs + elapsedMs;
     this.#context.tally.roll(now);
     this.#started++;
-    this.#context.tally.scheduled(0, warm);
+    this.#context.tally.scheduled(warm);
     slot.start(now, now, warm);
   }
 }

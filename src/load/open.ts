@@ -35,6 +35,7 @@ export class OpenModel implements AttackModel {
   #dueMs = -Infinity;
   /** When the last poll wanted the next one. */
   #wantedMs: number;
+  #polledMs = -Infinity;
   #catchUpUntilMs = -Infinity;
   #draining = false;
 
@@ -61,11 +62,12 @@ export class OpenModel implements AttackModel {
   }
 
   poll(elapsedMs: number): number {
+    this.#polledMs = elapsedMs;
     this.#startQueued(elapsedMs);
     const overdueMs = elapsedMs - this.#wantedMs;
     const stalled = overdueMs > STALL_MS;
     if (!this.#mayWait(elapsedMs)) {
-      this.#dropQueued();
+      this.#dropQueued(elapsedMs, overdueMs);
       if (overdueMs > CATCH_UP_AFTER_MS) this.#catchUpUntilMs = elapsedMs + CATCH_UP_MS;
     }
     for (;;) {
@@ -84,7 +86,7 @@ export class OpenModel implements AttackModel {
 
   drain(): void {
     this.#draining = true;
-    this.#emptyQueue((warm) => this.#context.tally.cancelled(warm));
+    this.#emptyQueue(this.#polledMs, (warm) => this.#context.tally.cancelled(warm));
   }
 
   slotFreed(slot: Slot, elapsedMs: number): void {
@@ -99,6 +101,7 @@ export class OpenModel implements AttackModel {
       const slot = pool.take();
       if (slot === null) return;
       const dueMs = this.#queue.shift()!;
+      this.#left(dueMs, elapsedMs);
       if (isPermitted()) {
         this.#start(slot, dueMs, elapsedMs);
         continue;
@@ -113,19 +116,27 @@ export class OpenModel implements AttackModel {
     return this.#context.queueing || elapsedMs < this.#catchUpUntilMs;
   }
 
-  /** Answers were read all the while, and no slot came free: it is the target that keeps them. */
-  #dropQueued(): void {
-    this.#emptyQueue((warm) => this.#context.tally.dropped('target-limited', warm));
+  /** Answers were read meanwhile and no slot came free, so it is the target that keeps them, unless we have been late again. */
+  #dropQueued(elapsedMs: number, overdueMs: number): void {
+    const cause = overdueMs > CATCH_UP_AFTER_MS ? 'generator-limited' : 'target-limited';
+    this.#emptyQueue(elapsedMs, (warm) => this.#context.tally.dropped(cause, warm));
   }
 
-  #emptyQueue(account: (warm: boolean) => void): void {
-    for (let dueMs = this.#queue.shift(); dueMs !== undefined; dueMs = this.#queue.shift())
+  #emptyQueue(elapsedMs: number, account: (warm: boolean) => void): void {
+    for (let dueMs = this.#queue.shift(); dueMs !== undefined; dueMs = this.#queue.shift()) {
+      this.#left(dueMs, elapsedMs);
       account(this.#isWarm(dueMs));
+    }
+  }
+
+  /** A hit has left the queue: where it is the task that queues, the engine had got to it before. */
+  #left(dueMs: number, elapsedMs: number): void {
+    const { queueing, tally } = this.#context;
+    if (!queueing) tally.late(elapsedMs - dueMs, this.#isWarm(dueMs));
   }
 
   #nextPollMs(dueMs: number, elapsedMs: number): number {
-    if (this.finished(elapsedMs)) return Infinity;
-    const nextMs = Math.min(dueMs, planEndMs(this.#course.plan));
+    const nextMs = this.finished(elapsedMs) ? Infinity : Math.min(dueMs, planEndMs(this.#course.plan));
     return this.#queue.length === 0 || this.#context.queueing ? nextMs : Math.min(nextMs, this.#catchUpUntilMs);
   }
 
@@ -158,14 +169,15 @@ export class OpenModel implements AttackModel {
     const warm = this.#isWarm(dueMs);
     // By the scheduled instant, not by now: a hit that is late over a second's end belongs to the second it was meant for.
     tally.roll(zeroAtMs + dueMs);
-    tally.scheduled(latenessMs, warm);
-    const cause = overdue(latenessMs, stalled);
-    if (cause !== null) return tally.dropped(cause, warm);
-    if (!isPermitted()) return tally.dropped('no-permit', warm);
-    const slot = this.#queue.length === 0 ? pool.take() : null;
+    tally.scheduled(warm);
+    const cause = overdue(latenessMs, stalled) ?? (isPermitted() ? null : 'no-permit');
+    const slot = cause === null && this.#queue.length === 0 ? pool.take() : null;
+    const mayWait = cause === null && slot === null && this.#mayWait(elapsedMs) && (queueing || latenessMs <= LATE_MS);
+    const waits = mayWait && this.#queue.push(dueMs);
+    if (!waits || queueing) tally.late(latenessMs, warm);
+    if (waits) return;
     if (slot !== null) return this.#start(slot, dueMs, elapsedMs);
-    if (this.#mayWait(elapsedMs) && (queueing || latenessMs <= LATE_MS) && this.#queue.push(dueMs)) return;
-    tally.dropped(latenessMs > LATE_MS ? 'generator-limited' : 'target-limited', warm);
+    tally.dropped(cause ?? (latenessMs > LATE_MS ? 'generator-limited' : 'target-limited'), warm);
   }
 
   #start(slot: Slot, dueMs: number, elapsedMs: number): void {

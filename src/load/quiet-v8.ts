@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
+import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 
 /** After a tenth of the calls that V8 would wait for otherwise: so it compiles most before the first hit counts, in the rehearsal. */
 const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
 const CHRT_DEADLINE_MS = 5_000;
+
+const run = promisify(execFile);
 
 let isQuiet = false;
 
@@ -39,14 +42,16 @@ export function quietV8(): void {
 export async function idleHelpers(): Promise<void> {
   quietV8();
   setFlagsFromString('--no-parallel-scavenge');
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const ids = helpers();
-  let left = ids.length;
-  if (left === 0) resolve(undefined);
-  for (const id of ids) {
-    execFile('chrt', ['-i', '-p', '0', id], { timeout: CHRT_DEADLINE_MS }, () => --left === 0 && resolve(undefined));
+  await Promise.all(helpers().map(idle));
+}
+
+/** Resolves when it is done, or cannot be. */
+async function idle(id: string): Promise<void> {
+  try {
+    await run('chrt', ['-i', '-p', '0', id], { timeout: CHRT_DEADLINE_MS, killSignal: 'SIGKILL' });
+  } catch {
+    // It keeps its lower priority.
   }
-  await promise;
 }
 
 /** The ids of V8's helper threads; on Linux priority and policy are a thread's own. Elsewhere none. */

@@ -61,10 +61,14 @@ export class Tally {
     this.#options.onSample(this.#recorder.cut(this.#second++, toMs - fromMs, gauges));
   }
 
-  scheduled(latenessMs: number, warm: boolean): void {
+  scheduled(warm: boolean): void {
     this.#recorder.counts.scheduled++;
     if (warm) this.#recorder.warmup.scheduled++;
-    else if (this.#options.scheduled) this.#recorder.histograms.lateness.record(latenessMs * 1000);
+  }
+
+  /** How late the engine has got to a scheduled hit; once for each. */
+  late(latenessMs: number, warm: boolean): void {
+    if (!warm) this.#recorder.histograms.lateness.record(latenessMs * 1000);
   }
 
   dropped(cause: DropCause, warm: boolean): void {

@@ -146,7 +146,8 @@ export class Ledger {
         await this.#wake.after(seen, RETRY_MAX_MS, signal);
         continue;
       }
-      await pause(putAtMs + GATHER_MS - nowMs(), signal);
+      await pause(Math.max(0, putAtMs + GATHER_MS - nowMs()), signal);
+      if (isOver(signal)) return;
       putAtMs = nowMs();
       const batch = this.#take();
       if (await this.#put(batch)) {
@@ -262,4 +263,9 @@ function readSample({ seq, second, digest, data }: SampleRecord): Sample {
   if (sample.seq !== seq || sample.second !== second) throw new RangeError('its numbers do not fit');
   for (const histogram of Object.values(sample.histograms)) Histogram.check(histogram);
   return sample;
+}
+
+/** A function, because the compiler believes that a signal that was not aborted before an await is not after it. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { createClient } from '../../src/cluster/etcd-client.ts';
 import { EtcdMembers } from '../../src/cluster/etcd-members.ts';
 import { KEYS } from '../../src/cluster/etcd-records.ts';
-import { EtcdWatch, type Listed } from '../../src/cluster/etcd-watch.ts';
+import { EtcdWatch, listAgainMs, type Listed } from '../../src/cluster/etcd-watch.ts';
 import type { CoordinatorView } from '../../src/cluster/ports.ts';
 import { nowMs } from '../../src/lib/clock.ts';
 import { SILENT } from '../../src/lib/log.ts';
@@ -17,6 +17,13 @@ const PATIENCE_MS = 200;
 function onlyTwice(listed: Listed, count: number): Promise<Listed> | Listed {
   return count <= 2 ? listed : new Promise(() => undefined);
 }
+
+test.each([
+  [0, 2_000],
+  [200, 2_000],
+  [500, 5_000],
+  [5_000, 10_000],
+])('the keys of %i nodes are listed again after %i ms', (nodes, ms) => expect(listAgainMs(nodes)).toBe(ms));
 
 describe.skipIf(ETCD_MISSING !== null)('a watch of the keys of a cluster', { timeout: 60_000 }, () => {
   let etcd: Etcd;

@@ -6,6 +6,8 @@ import { SlotPool } from '../../src/load/pool.ts';
 import { Tally } from '../../src/load/tally.ts';
 import { compileChecks } from '../../src/load/verify.ts';
 import { nowMs } from '../../src/lib/clock.ts';
+import { Histogram } from '../../src/lib/histogram.ts';
+import { addCounts } from '../../src/task/merge.ts';
 import { compilePlan, WHOLE } from '../../src/task/plan.ts';
 import { emptyCounts, type Counts } from '../../src/task/sample.ts';
 import { constant, taskFor } from '../support/engine.ts';
@@ -40,6 +42,8 @@ const SLOTS = 2;
 /** The open model at 1 000/s with two slots, in a time of its own. */
 class Rig {
   readonly client = new HeldClient();
+  /** When the books are closed: of all hits, µs. */
+  readonly lateness = new Histogram();
   readonly model: OpenModel;
   readonly #tally: Tally;
   readonly #counts: Counts = emptyCounts();
@@ -60,7 +64,10 @@ class Rig {
         traffic: { bytesIn: 0, bytesOut: 0, connectionsOpened: 0 },
         health: health.take(),
       }),
-      onSample: ({ counts }) => Object.assign(this.#counts, counts),
+      onSample: ({ counts, histograms: { lateness } }) => {
+        addCounts(this.#counts, counts);
+        if (lateness !== undefined) this.lateness.mergeEncoded(lateness);
+      },
     });
     using health = new HealthProbe(() => 0);
     const pool = new SlotPool(
@@ -122,6 +129,18 @@ describe('with all slots taken', () => {
     expect(rig.counts()).toMatchObject({ scheduled: 8, started: 8, cancelled: 0, dropped: { 'target-limited': 0 } });
   });
 
+  test('by a delay of our own, the wait is part of the lateness', () => {
+    const rig = new Rig();
+    rig.pollAt(0);
+    rig.pollAt(2.5);
+    rig.runTo(9.9);
+    rig.client.answer();
+    rig.counts();
+    expect(rig.lateness.count).toBe(10);
+    // Due at 2 ms, sent at 9.9 ms.
+    expect(rig.lateness.maxUs).toBeCloseTo(7_900, 0);
+  });
+
   test('by a delay of our own, what becomes due while it is caught up waits its turn, too', () => {
     const rig = new Rig();
     rig.pollAt(0);
@@ -141,6 +160,16 @@ describe('with all slots taken', () => {
     expect(rig.model.queued).toBe(0);
     rig.runTo(18.5);
     expect(rig.counts()).toMatchObject({ scheduled: 19, started: 2, cancelled: 0, dropped: { 'target-limited': 17 } });
+  });
+
+  test('hits that have waited are dropped as late by our doing when we were late again', () => {
+    const rig = new Rig();
+    rig.pollAt(0);
+    rig.pollAt(6.5);
+    rig.pollAt(40.5);
+    const { dropped } = rig.counts();
+    // Those due up to 6 ms had waited, those due from 7 to 30 ms are more than 10 ms late.
+    expect(dropped).toMatchObject({ 'target-limited': 0, 'generator-limited': 5 + 24 });
   });
 
   test('hits that are more than 10 ms late are not kept waiting', () => {

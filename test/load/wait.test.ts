@@ -98,7 +98,7 @@ describe('the poll loop', () => {
       loop.stop();
       return turns;
     };
-    expect(await turnsOf(false)).toBeLessThan((await turnsOf(true)) / 2);
+    expect(await turnsOf(false)).toBeLessThan(0.8 * (await turnsOf(true)));
   });
 
   test('does nothing more when it was stopped', async () => {

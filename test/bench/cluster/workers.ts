@@ -50,7 +50,7 @@ export async function manyWorkers(workers: number, runs: number, seconds: number
   });
   await sim.waitFor('stdout', /connected/);
   const connectMs = performance.now() - beganMs;
-  const options = { lasts, maxNodes: workers / runs };
+  const options = { lasts, maxNodes: Math.floor(workers / runs) };
   const tasks: string[] = [];
   for (let run = 0; run < runs; run++) {
     tasks.push(await newTask(client, 'http://127.0.0.1:9/', (RATE * workers) / runs, options));

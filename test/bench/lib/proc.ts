@@ -157,7 +157,12 @@ export function usageOf(pid: number): Usage {
  * microsecond that each waking takes is in it.
  */
 export function waitedSeconds(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
+  try {
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
+  } catch {
+    // A kernel without it, or the process is gone.
+    return NaN;
+  }
 }
 
 /** Resident memory of one process; zero when it is gone. */
