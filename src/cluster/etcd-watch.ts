@@ -4,7 +4,7 @@ import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { Listeners } from '../lib/listeners.ts';
 import type { Log } from '../lib/log.ts';
-import { pause, settledWithin } from '../lib/wait.ts';
+import { isOver, pause, settledWithin } from '../lib/wait.ts';
 import { viewOf, type Entry } from './etcd-records.ts';
 import type { CoordinatorView, Subscription } from './ports.ts';
 
@@ -192,9 +192,4 @@ async function cancel(watcher: Watcher | null): Promise<void> {
   } catch {
     // It is not needed any more, either way.
   }
-}
-
-/** A function, because the compiler believes that a signal that was not aborted before an await is not after it. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -14,6 +14,11 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** A function, because the compiler believes that a signal that was not aborted before an await is not after it. */
+export function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
 /** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 /** After a tenth of the calls that V8 would wait for otherwise: so it compiles most before the first hit counts, in the rehearsal. */
 const COMPILE_EARLY = ['--invocation-count-for-turbofan=300', '--minimum-invocations-after-ic-update=50'];
 const CHRT_DEADLINE_MS = 5_000;
+const TASKS = '/proc/self/task';
 
 const run = promisify(execFile);
 
@@ -56,10 +57,18 @@ async function idle(id: string): Promise<void> {
 
 /** The ids of V8's helper threads; on Linux priority and policy are a thread's own. Elsewhere none. */
 function helpers(): string[] {
-  const tasks = '/proc/self/task';
   try {
-    return readdirSync(tasks).filter((id) => readFileSync(`${tasks}/${id}/comm`, 'utf8').trim() === 'V8Worker');
+    return readdirSync(TASKS).filter(isHelper);
   } catch {
     return [];
+  }
+}
+
+function isHelper(id: string): boolean {
+  try {
+    return readFileSync(`${TASKS}/${id}/comm`, 'utf8').trim() === 'V8Worker';
+  } catch {
+    // It has ended meanwhile.
+    return false;
   }
 }

@@ -3,7 +3,7 @@ import { nowMs } from '../lib/clock.ts';
 import { errorMessage } from '../lib/errors.ts';
 import { Histogram } from '../lib/histogram.ts';
 import type { Log } from '../lib/log.ts';
-import { Backoff, pause } from '../lib/wait.ts';
+import { Backoff, isOver, pause } from '../lib/wait.ts';
 import { decodeSample, sampleDigest } from '../task/sample-codec.ts';
 import type { Sample } from '../task/sample.ts';
 import type { AssignmentKey, SampleRecord, StressToMaster, StressToWorker, TaskStore } from './ports.ts';
@@ -263,9 +263,4 @@ function readSample({ seq, second, digest, data }: SampleRecord): Sample {
   if (sample.seq !== seq || sample.second !== second) throw new RangeError('its numbers do not fit');
   for (const histogram of Object.values(sample.histograms)) Histogram.check(histogram);
   return sample;
-}
-
-/** A function, because the compiler believes that a signal that was not aborted before an await is not after it. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -74,16 +74,18 @@ export async function failover(rounds: number, onRound: OnRound): Promise<void> 
   }
 }
 
-/** @returns the task's name */
-/** @param lasts s; its run is stopped before */
+/**
+ * @param options.lasts s; its run is stopped before
+ * @returns the task's name
+ */
 export async function newTask(
   client: ClusterClient,
   url: string,
   ratePerSecond: number,
-  { lasts = 600, maxNodes = undefined as number | undefined } = {},
+  options: { lasts?: number; maxNodes?: number } = {},
 ): Promise<string> {
+  const { lasts = 600, ...placement } = options;
   const load = { ratePerSecond, duration: durationToMessage(lasts * 1_000) };
-  const placement = maxNodes === undefined ? {} : { maxNodes };
   const { name } = await client.createTask({ task: { request: { url }, load, placement } });
   return name!;
 }
